@@ -1,0 +1,377 @@
+"""What Yian keeps: the tables of the catalogue.
+
+Times are UTC. Nothing here names a patient: the consultation carries a pseudonym, and whatever would identify
+a person (signature images, recordings, face templates) lies encrypted in the object store under a key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+# Without 0/O, 1/I/L: an identifier is read aloud and typed by people.
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+
+
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def new_id(length: int = 8) -> str:
+    """A random identifier of ``length`` characters (about 4.95 bits each)."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+class Role(StrEnum):
+    TECHNICIAN = "technician"
+    REVIEWER = "reviewer"
+    EXPERT = "expert"
+    TRAINEE = "trainee"
+    MANAGER = "manager"
+
+
+class Kind(StrEnum):
+    """Kinds of recording; the privacy rules are the same for all three."""
+
+    CONSULTATION = "consultation"
+    DEMONSTRATION = "demonstration"
+    DISCUSSION = "discussion"
+
+
+class Purpose(StrEnum):
+    """What a patient can permit, each separately (PIPL art. 29)."""
+
+    RECORD = "record"
+    TEACH_ON_SITE = "teach_on_site"
+    LIVE_REMOTE = "live_remote"
+    ARCHIVE = "archive"
+    THIRD_PARTY_PRODUCTION = "third_party_production"
+    RESEARCH = "research"
+
+
+class State(StrEnum):
+    SCHEDULED = "scheduled"
+    CONSENTED = "consented"
+    RECORDING = "recording"
+    UPLOADED = "uploaded"
+    PROCESSING = "processing"
+    IN_REVIEW = "in_review"
+    EXPERT_REVIEW = "expert_review"
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+
+class Decision(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Level(StrEnum):
+    """The two signatures of the double review."""
+
+    COMPANY = "company"
+    EXPERT = "expert"
+
+
+class UtcDateTime(TypeDecorator[dt.datetime]):
+    """An aware UTC time, in databases with and without time zones alike."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be kept")
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+def _named(kind: type[StrEnum]) -> Enum:
+    """An enumeration kept as its plain words, so that the tables read well without this program."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda k: [str(m) for m in k])
+
+
+class Table(DeclarativeBase):
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        **{kind: _named(kind) for kind in (Role, Kind, State, Level, Decision)},
+        dt.datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[list[float]]: JSON,
+        str: String(512),
+    }
+
+
+class Base(Table):
+    """A teaching clinic and what it owes the programme."""
+
+    __tablename__ = "bases"
+
+    code: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str]
+    case_target: Mapped[int]
+    session_target: Mapped[int]
+
+
+class User(Table):
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True, default=new_id)
+    username: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str]
+    role: Mapped[Role]
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
+    password_hash: Mapped[str]
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class Session(Table):
+    """One login. Only the SHA-256 of the token is kept."""
+
+    __tablename__ = "sessions"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    expires_at: Mapped[dt.datetime]
+
+
+class FailedLogin(Table):
+    """Wrong passwords, so that guessing is slowed across processes and restarts."""
+
+    __tablename__ = "failed_logins"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(64), index=True)
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class Consultation(Table):
+    """One patient's visit. Its case shares its id."""
+
+    __tablename__ = "consultations"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
+    kind: Mapped[Kind]
+    title: Mapped[str]
+    expert_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    patient_pseudonym: Mapped[str] = mapped_column(String(32))
+    scheduled_at: Mapped[dt.datetime]
+    created_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+
+    expert: Mapped[User] = relationship(foreign_keys=[expert_id])
+    case: Mapped[Case] = relationship(back_populates="consultation")
+    consents: Mapped[list[Consent]] = relationship(
+        back_populates="consultation", order_by="Consent.signed_at"
+    )
+
+
+class Consent(Table):
+    """One signed form: the exact text, its hash, who, when, and where the sealed signature lies."""
+
+    __tablename__ = "consents"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True, default=new_id)
+    consultation_id: Mapped[str] = mapped_column(ForeignKey("consultations.id"), index=True)
+    purposes: Mapped[list[str]]
+    text: Mapped[str] = mapped_column(String(20_000))
+    text_sha256: Mapped[str] = mapped_column(String(64))
+    signer_pseudonym: Mapped[str] = mapped_column(String(32))
+    witness_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    signed_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    signature_key: Mapped[str]
+    signature_sha256: Mapped[str] = mapped_column(String(64))
+    withdrawn_at: Mapped[dt.datetime | None]
+    withdrawn_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+    consultation: Mapped[Consultation] = relationship(back_populates="consents")
+
+
+class Recording(Table):
+    """What the rig captured of one consultation."""
+
+    __tablename__ = "recordings"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True, default=new_id)
+    consultation_id: Mapped[str] = mapped_column(ForeignKey("consultations.id"), index=True)
+    idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    rig: Mapped[dict[str, Any]]
+    light: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    tracks: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    seconds: Mapped[float | None]
+    recorded_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    started_at: Mapped[dt.datetime]
+    completed_at: Mapped[dt.datetime | None]
+
+    segments: Mapped[list[Segment]] = relationship(order_by="Segment.track, Segment.index")
+
+
+class Segment(Table):
+    """A few seconds of one input, sealed in the store under ``key``. ``sha256`` is of the plain bytes."""
+
+    __tablename__ = "segments"
+    __table_args__ = (UniqueConstraint("recording_id", "track", "index"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"))
+    track: Mapped[str] = mapped_column(String(32))
+    index: Mapped[int]
+    start_s: Mapped[float]
+    duration_s: Mapped[float]
+    size: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str]
+
+
+class Case(Table):
+    """A digital medical case (数字医案) on its way, or published."""
+
+    __tablename__ = "cases"
+
+    id: Mapped[str] = mapped_column(ForeignKey("consultations.id"), primary_key=True)
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"), index=True)
+    state: Mapped[State] = mapped_column(index=True, default=State.SCHEDULED)
+    edit: Mapped[int] = mapped_column(default=0)
+    run: Mapped[int] = mapped_column(default=0)
+    edits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    package_prefix: Mapped[str | None]
+    package_seal: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[dt.datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+    published_at: Mapped[dt.datetime | None]
+
+    consultation: Mapped[Consultation] = relationship(back_populates="case")
+    history: Mapped[list[Transition]] = relationship(order_by="Transition.id")
+    reviews: Mapped[list[Review]] = relationship(order_by="Review.id")
+    steps: Mapped[list[StepRun]] = relationship(order_by="StepRun.id")
+
+
+class Transition(Table):
+    __tablename__ = "transitions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    old: Mapped[State | None]
+    new: Mapped[State]
+    actor: Mapped[str] = mapped_column(String(64))
+    note: Mapped[str] = mapped_column(String(4000), default="")
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class Review(Table):
+    """A signature under (or against) exactly the bytes named by ``package_seal``."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (UniqueConstraint("case_id", "edit", "level"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    edit: Mapped[int]
+    level: Mapped[Level]
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    decision: Mapped[Decision]
+    note: Mapped[str] = mapped_column(String(4000), default="")
+    edits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    package_seal: Mapped[str] = mapped_column(String(128))
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+    user: Mapped[User] = relationship()
+
+
+class StepRun(Table):
+    """One run of one pipeline step. A step that was interrupted has a row without an end."""
+
+    __tablename__ = "step_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    scope: Mapped[str] = mapped_column(String(32))
+    step: Mapped[str] = mapped_column(String(32))
+    worker: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    ended_at: Mapped[dt.datetime | None]
+    progress: Mapped[float] = mapped_column(default=0.0)
+
+
+class Grant(Table):
+    """Who may use a published case, for what; every play is checked against it."""
+
+    __tablename__ = "grants"
+    __table_args__ = (UniqueConstraint("case_id", "base_code", "purpose"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
+    purpose: Mapped[str] = mapped_column(String(16))
+    granted_by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class FaceTemplate(Table):
+    """An expert's consented face template, sealed in the store; never a patient's."""
+
+    __tablename__ = "face_templates"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True, default=new_id)
+    expert_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    key: Mapped[str]
+    consent_text_sha256: Mapped[str] = mapped_column(String(64))
+    enrolled_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    enrolled_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class Watch(Table):
+    """Which seconds of a case one trainee has really seen."""
+
+    __tablename__ = "watches"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    spans: Mapped[list[list[float]]] = mapped_column(default=list)
+    watched_s: Mapped[float] = mapped_column(default=0.0)
+    started_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    reported_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class LedgerEntry(Table):
+    """One counted fact. Rows are only ever added; a correction is a row of the opposite sign."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (UniqueConstraint("kind", "ref"), Index("ix_ledger_base_kind", "base_code", "kind"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
+    kind: Mapped[str] = mapped_column(String(16))
+    ref: Mapped[str] = mapped_column(String(128))
+    delta: Mapped[int]
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class AuditEvent(Table):
+    """Who did what to what, when, with what outcome (Cybersecurity Law art. 21). Append-only by trigger."""
+
+    __tablename__ = "audit_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now, index=True)
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(64))
+    object: Mapped[str] = mapped_column(String(128))
+    outcome: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,0 +1,125 @@
+"""The double review and publication: two different people sign exactly the bytes that become public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from archive import audit, consent, ledger
+from archive.catalog import insert_once
+from archive.models import (
+    Case,
+    Decision,
+    Grant,
+    Level,
+    Purpose,
+    Recording,
+    Review,
+    State,
+    User,
+    utc_now,
+)
+from archive.states import lock_case, move
+from config.errors import AlreadyDecided, GrantMissing, IllegalTransition, ProducerMayNotApprove, SamePerson
+
+_LEVEL_OF = {State.IN_REVIEW: Level.COMPANY, State.EXPERT_REVIEW: Level.EXPERT}
+TEACHING = "teaching"
+
+
+def producers(session: Session, case: Case) -> set[str]:
+    """Everybody who made this case: who recorded it, and whoever's edits are in it."""
+    recorded = session.scalars(
+        select(Recording.recorded_by).where(Recording.consultation_id == case.id)
+    ).all()
+    edited = [review.user_id for review in case.reviews if review.edits]
+    return {*recorded, *edited}
+
+
+def level_of(case: Case) -> Level:
+    """Whose signature the case waits for. Raises IllegalTransition when it waits for none."""
+    level = _LEVEL_OF.get(case.state)
+    if level is None:
+        raise IllegalTransition(case=case.id, state=str(case.state), wanted="review")
+    return level
+
+
+def decide(
+    session: Session,
+    case_id: str,
+    user: User,
+    decision: Decision,
+    *,
+    note: str = "",
+    edits: dict[str, Any] | None = None,
+) -> Case:
+    """Sign for or against the package as it is now; the second approval publishes and counts the case.
+
+    Raises IllegalTransition, AlreadyDecided, SamePerson, ProducerMayNotApprove, or a ConsentRefused when the
+    patient's permission to archive no longer holds. Nothing changes when it raises.
+    """
+    case = lock_case(session, case_id)
+    level = level_of(case)
+    if decision is Decision.APPROVE:
+        _check_approver(session, case, user)
+    review = Review(
+        case_id=case.id,
+        edit=case.edit,
+        level=level,
+        user_id=user.id,
+        decision=decision,
+        note=note,
+        edits=edits or {},
+        package_seal=case.package_seal,
+    )
+    if not insert_once(session, review, "case_id", "edit", "level"):
+        raise AlreadyDecided(case=case.id, level=str(level))
+    session.expire(case, ["reviews"])
+    audit.record(session, user.id, f"review.{level}", case.id, str(decision), seal=case.package_seal)
+    if decision is Decision.REJECT:
+        case.edit += 1
+        case.edits = edits if edits is not None else case.edits
+        move(session, case, State.REJECTED, user.id, note=note)
+    elif level is Level.COMPANY:
+        move(session, case, State.EXPERT_REVIEW, user.id, note=note)
+    else:
+        _publish(session, case, user, note)
+    return case
+
+
+def _check_approver(session: Session, case: Case, user: User) -> None:
+    if user.id in producers(session, case):
+        raise ProducerMayNotApprove(case=case.id)
+    if any(r.user_id == user.id and r.edit == case.edit for r in case.reviews):
+        raise SamePerson(case=case.id)
+
+
+def _publish(session: Session, case: Case, user: User, note: str) -> None:
+    consent.require(session, case.id, Purpose.ARCHIVE)
+    move(session, case, State.PUBLISHED, user.id, note=note)
+    case.published_at = utc_now()
+    ledger.count_case(session, case)
+    grant(session, case, case.base_code, TEACHING, user.id)
+
+
+def grant(session: Session, case: Case, base_code: str, purpose: str, actor: str) -> None:
+    """Open a case to the people of a base for one purpose; repeating it changes nothing."""
+    row = Grant(case_id=case.id, base_code=base_code, purpose=purpose, granted_by=actor)
+    if insert_once(session, row, "case_id", "base_code", "purpose"):
+        audit.record(session, actor, "case.grant", case.id, purpose, base=base_code)
+
+
+def require_grant(session: Session, case: Case, user: User, purpose: str = TEACHING) -> None:
+    """Raises GrantMissing unless ``user`` may play the published ``case``, now, for ``purpose``.
+
+    Consent is asked again at every play: it can have been withdrawn or run out since publication.
+    """
+    consent.require(session, case.id, Purpose.ARCHIVE)
+    found = session.scalar(
+        select(Grant).where(
+            Grant.case_id == case.id, Grant.base_code == user.base_code, Grant.purpose == purpose
+        )
+    )
+    if case.state is not State.PUBLISHED or found is None:
+        raise GrantMissing(case=case.id)

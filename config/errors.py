@@ -1,0 +1,272 @@
+"""Every error Yian raises on purpose, drawn as one tree.
+
+    YianError
+    ├── SettingsInvalid                 the settings file or environment is wrong
+    ├── InputRejected  (422)            what was handed in cannot be used
+    │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration
+    │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected
+    ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
+    ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
+    │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
+    ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
+    ├── PackageInvalid (409)            the archived bytes differ from what was signed
+    ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
+    └── ToolFailed     (500)            FfmpegMissing ModelMissing DeviceFailed
+        └── ChildFailed                 ChildCrashed ChildTimedOut ChildOutOfMemory Cancelled PoisonCase
+
+An error carries data, never prose: the words (what failed, what is safe, what to do next) come from the
+message catalogue under ``error.<code>`` and ``error.<code>.next``, in Chinese and English. Libraries' errors
+are translated once, at the edge where the library is called.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+Value = str | int | float | bool | None
+
+
+class YianError(Exception):
+    """Root of the tree.
+
+    ``code`` names the message; ``status`` is the HTTP status it maps to; ``transient`` says that the same
+    call may succeed later without anybody changing anything.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    transient: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    def __init__(self, **data: Value) -> None:
+        super().__init__(data)
+        self.data: dict[str, Value] = data
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name}={value}" for name, value in self.data.items())
+        return f"{self.code} ({facts})" if facts else self.code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain data, for a child process to hand to its parent."""
+        return {"code": self.code, "data": self.data}
+
+
+def _rebuild(kind: type[YianError], data: dict[str, Value]) -> YianError:
+    return kind(**data)
+
+
+def error_kinds() -> dict[str, type[YianError]]:
+    """Every class of the tree by its code."""
+    found: dict[str, type[YianError]] = {"internal": YianError}
+    queue: list[type[YianError]] = [YianError]
+    while queue:
+        for kind in queue.pop().__subclasses__():
+            found[kind.code] = kind
+            queue.append(kind)
+    return found
+
+
+def error_from_dict(raw: dict[str, Any]) -> YianError:
+    """The inverse of :meth:`YianError.to_dict`; an unknown code becomes a plain YianError."""
+    kind = error_kinds().get(str(raw.get("code")), YianError)
+    return kind(**raw.get("data", {}))
+
+
+class SettingsInvalid(YianError):
+    """data: problem."""
+
+
+class InputRejected(YianError):
+    status = 422
+
+
+class MediaRejected(InputRejected):
+    """data: name (what the user called it), detail."""
+
+
+class NotMedia(MediaRejected): ...
+
+
+class Truncated(MediaRejected): ...
+
+
+class NoVideo(MediaRejected): ...
+
+
+class NoAudio(MediaRejected): ...
+
+
+class EmptyMedia(MediaRejected): ...
+
+
+class ImplausibleDuration(MediaRejected):
+    """The header promises far more than the file holds. data: name, claimed_s, found_s."""
+
+
+class ConsentFormRejected(InputRejected):
+    """data: problem."""
+
+
+class RigRejected(InputRejected):
+    """data: problem."""
+
+
+class RequestRejected(InputRejected):
+    """data: problem."""
+
+
+class EditsRejected(InputRejected):
+    """A reviewer's edits cannot be applied. data: problem."""
+
+
+class ConsentRefused(YianError):
+    """data: consultation, purpose."""
+
+    status = 403
+
+
+class ConsentMissing(ConsentRefused): ...
+
+
+class ConsentWithdrawn(ConsentRefused): ...
+
+
+class ConsentExpired(ConsentRefused): ...
+
+
+class PurposeNotGranted(ConsentRefused): ...
+
+
+class Conflict(YianError):
+    status = 409
+
+
+class IllegalTransition(Conflict):
+    """data: case, state, wanted."""
+
+
+class AlreadyDecided(Conflict):
+    """data: case, level."""
+
+
+class SamePerson(Conflict):
+    """data: case."""
+
+
+class ProducerMayNotApprove(Conflict):
+    """data: case."""
+
+
+class AlreadyExists(Conflict):
+    """data: what."""
+
+
+class RecordingClosed(Conflict):
+    """data: recording."""
+
+
+class VerificationFailed(Conflict):
+    """The privacy attack on our own output found something. data: case, moments."""
+
+
+class ChecksumMismatch(Conflict):
+    """data: name, expected, found."""
+
+
+class AccessRefused(YianError):
+    status = 403
+
+
+class NotLoggedIn(AccessRefused):
+    status = 401
+
+
+class Forbidden(AccessRefused):
+    """data: action."""
+
+
+class GrantMissing(AccessRefused):
+    """data: case."""
+
+
+class TooManyAttempts(AccessRefused):
+    """data: wait_s."""
+
+    status = 429
+
+
+class NotFound(AccessRefused):
+    """data: what, id."""
+
+    status = 404
+
+
+class PackageInvalid(YianError):
+    """data: case, differences (count), first (the first difference in words)."""
+
+    status = 409
+
+
+class Unavailable(YianError):
+    status = 503
+    transient = True
+
+
+class StoreUnavailable(Unavailable):
+    """data: store, detail."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """data: detail."""
+
+
+class CoreUnreachable(Unavailable):
+    """data: url, detail."""
+
+
+class DiskFull(Unavailable):
+    """data: path, needed_mb, free_mb. Not transient: somebody has to make room."""
+
+    status = 507
+    transient = False
+
+
+class ToolFailed(YianError): ...
+
+
+class FfmpegMissing(ToolFailed): ...
+
+
+class ModelMissing(ToolFailed):
+    """data: model, path."""
+
+
+class DeviceFailed(ToolFailed):
+    """A camera or microphone of the rig. data: input, detail."""
+
+
+class ChildFailed(ToolFailed):
+    """data: step, detail."""
+
+
+class ChildCrashed(ChildFailed): ...
+
+
+class ChildTimedOut(ChildFailed): ...
+
+
+class ChildOutOfMemory(ChildFailed): ...
+
+
+class Cancelled(ChildFailed): ...
+
+
+class PoisonCase(ChildFailed):
+    """The case has brought down its worker again and again. data: case, takeovers."""

@@ -1,0 +1,247 @@
+"""Every setting of Yian: one frozen model per folder, from ``yian.toml`` and ``YIAN_*`` variables.
+
+A variable is spelled ``YIAN_<SECTION>__<NAME>`` (``YIAN_STORE__URL``). A variable that names no setting is an
+error, so that a typing mistake never leaves a clinic running on a default it did not choose.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from config.errors import SettingsInvalid
+
+ENV_PREFIX = "YIAN_"
+SETTINGS_FILE = Path("yian.toml")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseSite(Section):
+    """The teaching clinic (基地) this installation serves."""
+
+    code: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,12}$", description="short code of the base")] = "BJ01"
+    name: Annotated[str, Field(min_length=1, description="name of the base as shown on screen")] = "示范基地"
+    timezone: Annotated[str, Field(description="IANA zone in which times are shown")] = "Asia/Shanghai"
+    case_target: Annotated[int, Field(ge=1, description="published cases owed over the programme")] = 300
+    session_target: Annotated[int, Field(ge=1, description="remote sessions owed over the programme")] = (
+        12_000
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"unknown time zone {value!r}") from error
+        return value
+
+
+class ArchiveSettings(Section):
+    """archive/: what is kept and where."""
+
+    catalog_url: Annotated[
+        str, Field(description="SQLAlchemy URL of the catalogue; empty: SQLite under home")
+    ] = ""
+    consent_valid_days: Annotated[int, Field(ge=1, description="days a signed consent stays valid")] = 1096
+    watch_threshold_s: Annotated[
+        float, Field(gt=0, description="seconds of a case that count as a remote session")
+    ] = 300.0
+    watch_threshold_share: Annotated[
+        float, Field(gt=0, le=1, description="share of a shorter case that counts as a remote session")
+    ] = 0.5
+
+
+class StoreSettings(Section):
+    """The object store."""
+
+    url: Annotated[
+        str, Field(description="s3://host:port/bucket, file:///folder, or empty: a folder under home")
+    ] = ""
+    access_key: Annotated[str, Field(description="S3 access key")] = ""
+    secret_key: Annotated[SecretStr, Field(description="S3 secret key")] = SecretStr("")
+    secure: Annotated[bool, Field(description="use TLS towards S3")] = True
+    region: Annotated[str, Field(description="S3 region")] = "us-east-1"
+    timeout_s: Annotated[float, Field(gt=0, description="seconds before an S3 call is given up")] = 30.0
+
+
+class CaptureSettings(Section):
+    """capture/: the station in the consulting room."""
+
+    core_url: Annotated[str, Field(description="address of the core that agents call")] = (
+        "http://127.0.0.1:8800"
+    )
+    token: Annotated[SecretStr, Field(description="the station's access token")] = SecretStr("")
+    segment_s: Annotated[float, Field(ge=1, le=60, description="length of a recorded segment")] = 4.0
+    upload_retry_s: Annotated[float, Field(gt=0, description="longest pause between upload attempts")] = 30.0
+    lux_target: Annotated[float, Field(gt=0, description="illuminance wanted at the desk, lx")] = 800.0
+    lux_tolerance: Annotated[float, Field(gt=0, lt=1, description="accepted relative deviation")] = 0.10
+    cct_min_k: Annotated[float, Field(gt=1000, description="lowest accepted CCT, K")] = 4000.0
+    cct_max_k: Annotated[float, Field(gt=1000, description="highest accepted CCT, K")] = 5000.0
+
+
+class ProcessingSettings(Section):
+    """processing/: from recording to package."""
+
+    jobs_url: Annotated[
+        str, Field(description="database of the durable engine; empty: SQLite under home")
+    ] = ""
+    lease_poll_s: Annotated[float, Field(gt=0, le=60, description="pause between looks for dead workers")] = (
+        1.0
+    )
+    max_takeovers: Annotated[int, Field(ge=1, description="deaths of workers before a case is poison")] = 3
+    concurrency: Annotated[int, Field(ge=1, description="cases one worker processes at a time")] = 1
+    step_timeout_s: Annotated[float, Field(gt=0, description="longest run of one step")] = 6 * 3600.0
+    step_memory_mb: Annotated[int, Field(ge=512, description="address space a step may use")] = 8192
+    step_retries: Annotated[
+        int, Field(ge=1, description="tries of a step while something is unreachable")
+    ] = 6
+    retry_pause_s: Annotated[float, Field(gt=0, description="first pause before a retried step; doubles")] = (
+        1.0
+    )
+    min_free_mb: Annotated[int, Field(ge=1, description="free disk below which no step starts")] = 512
+
+
+class SpeechSettings(Section):
+    """Recognition of speech."""
+
+    model: Annotated[
+        str, Field(description="Whisper-family model: folder or name; 'demo' is the built-in toy model")
+    ] = "demo"
+    language: Annotated[str, Field(min_length=2, description="spoken language")] = "zh"
+    beam_size: Annotated[int, Field(ge=1, le=20, description="beam width of the decoder")] = 5
+    compute_type: Annotated[str, Field(description="CTranslate2 number format on CPU")] = "int8"
+    threads: Annotated[int, Field(ge=0, description="CPU threads; 0: all")] = 0
+
+
+class VisionSettings(Section):
+    """Faces: detection, tracks, blurring and the attack on our own output."""
+
+    detector: Annotated[
+        Literal["centerface", "yunet"], Field(description="face detector that drives the blur")
+    ] = "centerface"
+    yunet_path: Annotated[str, Field(description="YuNet ONNX file; empty: none")] = ""
+    detect_width_px: Annotated[
+        int, Field(ge=160, le=640, description="width frames are reduced to for detection")
+    ] = 640
+    detect_score: Annotated[float, Field(gt=0, lt=1, description="lowest score of a detection")] = 0.35
+    style: Annotated[Literal["mosaic", "blur", "solid"], Field(description="how a face is hidden")] = "blur"
+    keep_distance: Annotated[
+        float,
+        Field(gt=0, lt=1, description="largest dlib distance to an enrolled template that keeps a face"),
+    ] = 0.5
+
+
+class MediaSettings(Section):
+    """What is published."""
+
+    heights_px: Annotated[
+        tuple[int, ...], Field(min_length=1, description="heights of the streamed renditions, largest first")
+    ] = (720, 360)
+    segment_s: Annotated[float, Field(ge=1, le=12, description="length of an HLS segment")] = 6.0
+    keyframe_s: Annotated[float, Field(ge=0.5, le=10, description="distance of keyframes")] = 2.0
+    crf: Annotated[int, Field(ge=0, le=51, description="x264 quality; smaller is better")] = 23
+    preset: Annotated[str, Field(description="x264 speed preset")] = "veryfast"
+    audio_kbps: Annotated[int, Field(ge=32, le=512, description="bit rate of published sound, kbit/s")] = 128
+    max_hours: Annotated[float, Field(gt=0, description="longest recording accepted, hours")] = 6.0
+
+
+class WebSettings(Section):
+    """api/: the web server."""
+
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on")] = 8800
+    session_hours: Annotated[float, Field(gt=0, description="hours until one has to log in again")] = 12.0
+    https: Annotated[bool, Field(description="served behind TLS: cookies are marked Secure")] = False
+    login_attempts: Annotated[int, Field(ge=1, description="wrong passwords before a pause")] = 5
+    login_pause_s: Annotated[float, Field(gt=0, description="length of that pause")] = 60.0
+    max_upload_mb: Annotated[int, Field(ge=1, description="largest single upload")] = 2048
+    language: Annotated[
+        Literal["zh-CN", "en"], Field(description="language when the user has chosen none")
+    ] = "zh-CN"
+
+
+class Settings(BaseSettings):
+    """The whole configuration, frozen once read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    home: Annotated[Path, Field(description="folder for everything kept on this machine")] = Path("yian-data")
+    base: BaseSite = BaseSite()
+    archive: ArchiveSettings = ArchiveSettings()
+    store: StoreSettings = StoreSettings()
+    capture: CaptureSettings = CaptureSettings()
+    processing: ProcessingSettings = ProcessingSettings()
+    speech: SpeechSettings = SpeechSettings()
+    vision: VisionSettings = VisionSettings()
+    media: MediaSettings = MediaSettings()
+    web: WebSettings = WebSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get("YIAN_SETTINGS", SETTINGS_FILE))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    @property
+    def catalog_url(self) -> str:
+        return self.archive.catalog_url or f"sqlite:///{self.home.resolve() / 'catalog.db'}"
+
+    @property
+    def jobs_url(self) -> str:
+        return self.processing.jobs_url or f"sqlite:///{self.home.resolve() / 'jobs.db'}"
+
+    @property
+    def store_url(self) -> str:
+        return self.store.url or (self.home.resolve() / "store").as_uri()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.base.timezone)
+
+
+def _unknown_names(environ: dict[str, str]) -> list[str]:
+    known = {f"{ENV_PREFIX}HOME", f"{ENV_PREFIX}SETTINGS"}
+    for section, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            known.update(f"{ENV_PREFIX}{section}__{name}".upper() for name in annotation.model_fields)
+            known.add(f"{ENV_PREFIX}{section}".upper())
+    return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name.upper() not in known)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment, ``yian.toml`` (or the file in ``YIAN_SETTINGS``) and ``overrides``.
+
+    Raises SettingsInvalid naming the first setting that is wrong.
+    """
+    unknown = _unknown_names(dict(os.environ))
+    if unknown:
+        raise SettingsInvalid(problem=f"{unknown[0]}: no such setting")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SettingsInvalid(problem=f"{place}: {first['msg']}") from error
