@@ -13,7 +13,7 @@ def record(
     action: str,
     subject: str,
     outcome: str = "ok",
-    **detail: str | int | float | bool | None,
+    **detail: str | float | bool | None,
 ) -> None:
     """Add one event in the caller's transaction, so that an act and its trace are kept together or not at all."""
     session.add(AuditEvent(actor=actor, action=action, object=subject, outcome=outcome, detail=detail))

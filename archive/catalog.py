@@ -6,11 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -99,7 +98,8 @@ def insert_once(session: Session, row: Table, *unique: str) -> bool:
     values = {c.name: getattr(row, c.key) for c in table.columns if getattr(row, c.key) is not None}
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(type(row)).values(**values).on_conflict_do_nothing(index_elements=unique)
-    return cast(CursorResult[Any], session.execute(statement)).rowcount == 1
+    # Asked for with RETURNING: the drivers' row counts do not tell a skipped insert from a done one.
+    return session.execute(statement.returning(table.c[unique[0]])).first() is not None
 
 
 def _make_engine(url: str) -> Engine:

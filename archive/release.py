@@ -88,6 +88,24 @@ def decide(
     return case
 
 
+def apply_edits(session: Session, case: Case, user: User, edits: dict[str, Any]) -> None:
+    """Give a failed case new edits; whoever does this has produced it and can no longer approve it."""
+    session.add(
+        Review(
+            case_id=case.id,
+            edit=case.edit,
+            level=Level.COMPANY,
+            user_id=user.id,
+            decision=Decision.REJECT,
+            edits=edits,
+            package_seal=case.package_seal or "",
+        )
+    )
+    audit.record(session, user.id, "case.edit", case.id)
+    case.edit += 1
+    case.edits = edits
+
+
 def _check_approver(session: Session, case: Case, user: User) -> None:
     if user.id in producers(session, case):
         raise ProducerMayNotApprove(case=case.id)

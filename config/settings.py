@@ -35,6 +35,10 @@ class BaseSite(Section):
     code: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,12}$", description="short code of the base")] = "BJ01"
     name: Annotated[str, Field(min_length=1, description="name of the base as shown on screen")] = "示范基地"
     timezone: Annotated[str, Field(description="IANA zone in which times are shown")] = "Asia/Shanghai"
+    rights: Annotated[str, Field(min_length=1, description="written agreement on the use of its cases")] = (
+        "仅供协议约定的基地教学与研究使用，未经书面许可不得外传。 "
+        "For teaching and research within the agreed bases only; not to be passed on without written permission."
+    )
     case_target: Annotated[int, Field(ge=1, description="published cases owed over the programme")] = 300
     session_target: Annotated[int, Field(ge=1, description="remote sessions owed over the programme")] = (
         12_000

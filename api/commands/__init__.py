@@ -1,0 +1,1 @@
+"""The command line's verbs, one module per subject; ``api.cli`` puts them together."""

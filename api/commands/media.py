@@ -1,0 +1,163 @@
+"""Commands over recordings and files: ``capture``, ``ingest``, ``blur``, ``transcribe``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.common import As, AsJson, PasswordStdin, ask_password, named, opened
+from api.console import both, print_json, progress_bar, say
+from config.errors import EditsRejected, RequestRejected, error_from_dict
+from config.settings import load_settings
+
+AudioFiles = Annotated[list[str] | None, typer.Option(metavar="FILE=ROLE", help=both("cli.opt.audio"))]
+VideoFiles = Annotated[list[Path], typer.Option(metavar="FILE", help=both("cli.opt.video"))]
+# What people call a microphone's role beside its name in the code.
+ROLE_WORDS = {"doctor": "expert", "physician": "expert"}
+
+
+def parse_audio(given: list[str]) -> dict[str, Path]:
+    """``doctor.wav=doctor`` pairs as role -> file. Raises RequestRejected."""
+    files: dict[str, Path] = {}
+    for each in given:
+        name, found, word = each.rpartition("=")
+        role = ROLE_WORDS.get(word, word)
+        if not found or not name or role in files:
+            raise RequestRejected(problem=f"{each!r}: write FILE=ROLE, each role once")
+        files[role] = Path(name)
+    return files
+
+
+def capture(
+    rig: Annotated[Path, typer.Option(help=both("cli.opt.rig"))],
+    consultation: Annotated[str, typer.Option(help=both("cli.opt.consultation"))],
+    seconds: Annotated[float, typer.Option(min=1, help=both("cli.opt.seconds"))],
+    user: Annotated[str, typer.Option("--as", metavar="USER", help=both("cli.opt.as"))] = "",
+    password_stdin: PasswordStdin = False,
+    as_json: AsJson = False,
+) -> None:
+    from capture import agent
+    from capture.rig import load_rig
+
+    settings = load_settings()
+    station = settings.capture
+    if user:
+        station = station.model_copy(update={"token": _log_in(station.core_url, user, password_stdin)})
+    with progress_bar("cli.capture.progress") as progress:
+        result = agent.capture(load_rig(rig), consultation, seconds, station, settings.home, progress)
+    if as_json:
+        print_json(result.to_dict())
+    if result.uploaded:
+        if not as_json:
+            say("cli.capture.done", seconds=f"{result.seconds:.1f}", case=result.case)
+        return
+    say("cli.capture.kept")
+    if result.problem is not None:
+        raise error_from_dict(result.problem)
+    raise typer.Exit(1)
+
+
+def _log_in(core_url: str, username: str, from_stdin: bool) -> Any:
+    import httpx
+    from pydantic import SecretStr
+
+    from config.errors import CoreUnreachable
+
+    password = ask_password(from_stdin)
+    try:
+        answer = httpx.post(f"{core_url}/api/login", json={"username": username, "password": password})
+    except httpx.HTTPError as error:
+        raise CoreUnreachable(url=core_url, detail=str(error)) from error
+    if answer.is_error:
+        raise error_from_dict(answer.json())
+    return SecretStr(answer.json()["token"])
+
+
+def ingest(
+    consultation: Annotated[str, typer.Option(help=both("cli.opt.consultation"))],
+    video: VideoFiles,
+    user: As,
+    audio: AudioFiles = None,
+) -> None:
+    from api.ingest import ingest as take_in
+
+    with opened() as core, progress_bar("cli.ingest.progress") as progress:
+        case = take_in(core, named(core, user), consultation, video, parse_audio(audio or []), progress)
+    say("cli.ingest.done", case=case.id)
+
+
+def blur(
+    source: Annotated[Path, typer.Argument(metavar="IN", exists=True, dir_okay=False)],
+    target: Annotated[Path, typer.Argument(metavar="OUT")],
+    keep_face: Annotated[list[Path] | None, typer.Option(help=both("cli.opt.keep-face"))] = None,
+    overrides: Annotated[Path | None, typer.Option(help=both("cli.opt.edits"))] = None,
+    style: Annotated[str | None, typer.Option(help="mosaic | blur | solid")] = None,
+    report: Annotated[Path | None, typer.Option(help=both("cli.opt.report"))] = None,
+    as_json: AsJson = False,
+) -> None:
+    from processing.child import run_alone
+
+    settings = load_settings(**({"vision": {"style": style}} if style else {}))
+    params = {
+        "source": str(source.resolve()),
+        "target": str(target.resolve()),
+        "keep_photos": [str(photo.resolve()) for photo in keep_face or []],
+        "edits": _read_json(overrides),
+    }
+    with progress_bar("cli.blur.progress") as progress:
+        told = run_alone("blur-file", params, settings, progress=progress)
+    if report is not None:
+        report.write_text(json.dumps(told, ensure_ascii=False, indent=1))
+    verdict = told["verification"]["verdict"]
+    if as_json:
+        print_json(told)
+    else:
+        kept = sum(track["decision"] == "keep" for track in told["tracks"])
+        say(
+            "cli.blur.done",
+            target=target,
+            frames=told["frames"],
+            fps=told["fps"],
+            kept=kept,
+            blurred=len(told["tracks"]) - kept,
+            verdict=both(f"verdict.{verdict}"),
+        )
+    if verdict != "pass":
+        raise typer.Exit(1)
+
+
+def _read_json(path: Path | None) -> Any:
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EditsRejected(problem=str(error)) from error
+
+
+def transcribe(
+    files: Annotated[list[str], typer.Argument(metavar="FILE[=ROLE]…", help=both("cli.opt.audio"))],
+    target: Annotated[Path, typer.Option("--out", help=both("cli.opt.out"))],
+    as_json: AsJson = False,
+) -> None:
+    from processing.child import run_alone
+
+    alone = len(files) == 1 and "=" not in files[0]
+    found = {"room": Path(files[0])} if alone else parse_audio(files)
+    for path in found.values():
+        if not path.is_file():
+            raise RequestRejected(problem=f"{path} is not a file")
+    target.mkdir(parents=True, exist_ok=True)
+    params = {
+        "files": {role: str(path.resolve()) for role, path in found.items()},
+        "target": str(target.resolve()),
+    }
+    with progress_bar("cli.transcribe.progress") as progress:
+        told = run_alone("transcribe-files", params, load_settings(), progress=progress)
+    if as_json:
+        print_json(told)
+    else:
+        say("cli.transcribe.done", lines=len(told["lines"]), target=target)

@@ -1,0 +1,55 @@
+"""``yian review``: the two signatures of the double review."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api import actions
+from api.commands.common import As, CaseId, PasswordStdin, opened, proven
+from api.console import both, say
+from archive.models import Decision
+from config.errors import EditsRejected
+
+app = typer.Typer(no_args_is_help=True)
+Note = Annotated[str, typer.Option(help=both("cli.opt.note"))]
+
+
+def _decide(
+    case_id: str, username: str, from_stdin: bool, decision: Decision, note: str, edits: dict[str, Any] | None
+) -> None:
+    with opened() as core:
+        user = proven(core, username, from_stdin)
+        case = actions.decide(core, user, case_id, decision, note=note, edits=edits)
+        say("cli.review.done", case=case.id, state=both(f"state.{case.state}"))
+
+
+@app.command(help=both("cli.review.approve"))
+def approve(case_id: CaseId, user: As, note: Note = "", password_stdin: PasswordStdin = False) -> None:
+    _decide(case_id, user, password_stdin, Decision.APPROVE, note, None)
+
+
+@app.command(help=both("cli.review.reject"))
+def reject(
+    case_id: CaseId,
+    user: As,
+    note: Note,
+    edits: Annotated[Path | None, typer.Option(help=both("cli.opt.edits"))] = None,
+    password_stdin: PasswordStdin = False,
+) -> None:
+    _decide(case_id, user, password_stdin, Decision.REJECT, note, _read_edits(edits))
+
+
+def _read_edits(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EditsRejected(problem=str(error)) from error
+    if not isinstance(content, dict):
+        raise EditsRejected(problem="the file holds no object")
+    return content

@@ -1,0 +1,155 @@
+"""What a step is told beside the results of earlier steps, and what a finished case tells about itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from archive.facts import ConsentFacts, PackageFacts
+from archive.models import Case, FaceTemplate, Recording, State, Transition
+from config.errors import NotFound
+
+if TYPE_CHECKING:
+    from processing.pipeline import Pipeline
+
+
+def gather(pipeline: Pipeline, step: str, case_id: str, folder: Path) -> dict[str, Any]:
+    """The parameters of one step; what lies sealed in the store is opened into the step's own folder."""
+    with pipeline.catalog.read() as session:
+        case = session.get_one(Case, case_id)
+        params: dict[str, Any] = {"case": case_id, "kind": str(case.consultation.kind)}
+        if step == "ingest":
+            params["tracks"] = _open_segments(pipeline, session, case, folder / "segments")
+        if step == "blur":
+            params["edits"] = case.edits
+            params["templates"] = _open_templates(pipeline, session, case, folder / "templates")
+        if step == "package":
+            params["facts"] = _as_plain(asdict(_package_facts(pipeline, session, case)))
+            params["light"] = _recording(session, case).light
+            params["notes"] = pipeline.result_of(case, "probe")["notes"]
+        return params
+
+
+def _recording(session: Session, case: Case) -> Recording:
+    recording = session.scalars(
+        select(Recording)
+        .where(Recording.consultation_id == case.id, Recording.completed_at.is_not(None))
+        .order_by(Recording.started_at.desc())
+    ).first()
+    if recording is None:
+        raise NotFound(what="recording", id=case.id)
+    return recording
+
+
+def _open_segments(pipeline: Pipeline, session: Session, case: Case, folder: Path) -> dict[str, Any]:
+    recording = _recording(session, case)
+    tracks: dict[str, Any] = {}
+    for name, told in recording.tracks.items():
+        tracks[name] = {"kind": told["kind"], "role": told["role"], "start_s": None, "parts": []}
+        tracks[name]["whole"] = told.get("whole", False)
+        (folder / name).mkdir(parents=True)
+    for segment in recording.segments:
+        track = tracks[segment.track]
+        part = folder / segment.track / f"{segment.index:06d}{_suffix(track)}"
+        pipeline.vault.open_file(case.id, segment.key, part)
+        track["parts"].append(str(part))
+        if track["start_s"] is None:
+            track["start_s"] = segment.start_s
+    return tracks
+
+
+def _suffix(track: dict[str, Any]) -> str:
+    if track["whole"]:
+        return ".media"
+    return ".mkv" if track["kind"] == "video" else ".flac"
+
+
+def _open_templates(pipeline: Pipeline, session: Session, case: Case, folder: Path) -> list[str]:
+    expert_id = case.consultation.expert_id
+    rows = session.scalars(select(FaceTemplate).where(FaceTemplate.expert_id == expert_id))
+    folder.mkdir()
+    opened = []
+    for row in rows:
+        path = folder / row.id
+        pipeline.vault.open_file(expert_id, row.key, path)
+        opened.append(str(path))
+    return sorted(opened)
+
+
+def _package_facts(pipeline: Pipeline, session: Session, case: Case) -> PackageFacts:
+    consultation = case.consultation
+    signed = consultation.consents[-1]
+    begun = session.scalars(
+        select(Transition.at)
+        .where(Transition.case_id == case.id, Transition.new == State.PROCESSING)
+        .order_by(Transition.id.desc())
+    ).first()
+    assert begun is not None
+    base = pipeline.settings.base
+    return PackageFacts(
+        case=case.id,
+        title=consultation.title,
+        kind=str(consultation.kind),
+        base_code=case.base_code,
+        base_name=base.name,
+        expert_name=consultation.expert.name,
+        patient_pseudonym=consultation.patient_pseudonym,
+        recorded_at=_recording(session, case).started_at,
+        packaged_at=begun,
+        language=pipeline.settings.speech.language,
+        rights=base.rights,
+        consent=ConsentFacts(
+            id=signed.id,
+            purposes=tuple(signed.purposes),
+            text=signed.text,
+            text_sha256=signed.text_sha256,
+            signer_pseudonym=signed.signer_pseudonym,
+            signed_at=signed.signed_at,
+            expires_at=signed.expires_at,
+            signature_sha256=signed.signature_sha256,
+            witness_pseudonym=hashlib.sha256(signed.witness_id.encode()).hexdigest()[:12],
+        ),
+    )
+
+
+TIMES = ("recorded_at", "packaged_at", "signed_at", "expires_at")
+
+
+def _as_plain(facts: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value.isoformat() if name in TIMES else value for name, value in facts.items()}
+    if "consent" in plain:
+        plain["consent"] = _as_plain(plain["consent"])
+    return plain
+
+
+def read_facts(plain: dict[str, Any]) -> PackageFacts:
+    """The facts that ``gather`` wrote into a job."""
+
+    def timed(raw: dict[str, Any]) -> dict[str, Any]:
+        return {k: dt.datetime.fromisoformat(v) if k in TIMES else v for k, v in raw.items()}
+
+    signed = timed(plain["consent"])
+    signed["purposes"] = tuple(signed["purposes"])
+    return PackageFacts(**{**timed(plain), "consent": ConsentFacts(**signed)})
+
+
+def summarise(pipeline: Pipeline, case: Case) -> dict[str, Any]:
+    """The numbers of a finished case, as its page and the command line show them."""
+    probe = pipeline.result_of(case, "probe")
+    return {
+        "duration_s": probe["duration_s"],
+        "cameras": probe["cameras"],
+        "main_camera": probe["main_camera"],
+        "notes": probe["notes"],
+        "speech": pipeline.result_of(case, "transcribe"),
+        "faces": pipeline.result_of(case, "blur")["cameras"],
+        "verification": pipeline.result_of(case, "verify"),
+        "package": pipeline.result_of(case, "package"),
+        "step_seconds": pipeline.seconds_by_step(case),
+    }

@@ -1,0 +1,261 @@
+"""The way from a recording to a package: which steps there are, and how one of them is run.
+
+A step is a child process over files (``processing.step``); this module gives it its inputs, watches it, and
+commits its results. Results are sealed into the store under ``work/<case>/<scope>/<step>/`` and count only
+once ``manifest.json`` is there, so a step that was interrupted anywhere leaves nothing behind that the next
+worker would mistake for a result, and a step that was finished is never run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from archive import consent
+from archive.audit import record
+from archive.catalog import Catalog
+from archive.fixity import store_package
+from archive.models import Case, Purpose, State, StepRun, utc_now
+from archive.states import lock_case, move
+from archive.store import Store
+from archive.vault import Vault
+from config.errors import Cancelled, ChildCrashed, DiskFull, NotFound, VerificationFailed, YianError
+from config.settings import Settings
+from processing import materials
+from processing.child import run_child, write_job
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Step:
+    """``needs``: steps whose results it reads. ``edited``: whether a reviewer's edits can change its result."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    edited: bool = False
+
+
+STEPS = (
+    Step("ingest"),
+    Step("probe", ("ingest",)),
+    Step("audio", ("ingest", "probe")),
+    Step("speakers", ("audio",)),
+    Step("transcribe", ("audio", "speakers")),
+    Step("faces", ("ingest", "probe")),
+    Step("blur", ("ingest", "probe", "faces"), edited=True),
+    Step("verify", ("ingest", "probe", "blur"), edited=True),
+    Step("stream", ("probe", "audio", "transcribe", "blur"), edited=True),
+    Step("package", ("probe", "speakers", "transcribe", "faces", "blur", "verify", "stream"), edited=True),
+)
+STEP_BY_NAME = {step.name: step for step in STEPS}
+
+
+class Pipeline:
+    """Runs steps of cases for one worker. ``worker`` names its lease and its private folder."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, store: Store, vault: Vault, worker: str) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.store = store
+        self.vault = vault
+        self.worker = worker
+        self.root = settings.home.resolve() / "workers" / worker
+
+    async def run_step(self, name: str, case_id: str, run: int) -> dict[str, Any] | None:
+        """Run one step unless its result is already kept; None, or the error as data when it ended in one.
+
+        What is only unreachable for now is tried again, with growing pauses, before it becomes an error.
+        """
+        pause_s = self.settings.processing.retry_pause_s
+        for left in reversed(range(self.settings.processing.step_retries)):
+            try:
+                await self._run_once(STEP_BY_NAME[name], case_id, run)
+                return None
+            except YianError as error:
+                log.warning("step.error", case=case_id, step=name, error=str(error), tries_left=left)
+                if not error.transient or left == 0:
+                    return error.to_dict()
+            except OSError as error:
+                return _from_os_error(error, name, self.root).to_dict()
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+        return None
+
+    async def _run_once(self, step: Step, case_id: str, run: int) -> None:
+        case = await asyncio.to_thread(self._check, case_id, run)
+        kept = await asyncio.to_thread(self._manifest, case, step)
+        result = kept["result"] if kept else await self._run_anew(step, case, run)
+        if result.get("verdict") == "fail":
+            raise VerificationFailed(case=case_id, moments=result["moments"])
+
+    async def _run_anew(self, step: Step, case: Case, run: int) -> dict[str, Any]:
+        case_id = case.id
+        self._check_space()
+        folder = self._folder(case) / f".{step.name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        row = await asyncio.to_thread(self._begin_row, case, step)
+        log.info("step.start", case=case_id, step=step.name)
+        inputs = {name: await asyncio.to_thread(self._fetch, case, name) for name in step.needs}
+        params = await asyncio.to_thread(materials.gather, self, step.name, case_id, folder)
+        write_job(folder, inputs, params, self.settings)
+        result = await run_child(
+            step.name,
+            folder,
+            self.settings,
+            progress=lambda share: self._note_progress(row, share),
+            check=lambda: self._check(case_id, run),
+        )
+        await asyncio.to_thread(self._check, case_id, run)
+        await asyncio.to_thread(self._commit, case, step, folder, result)
+        await asyncio.to_thread(self._end_row, row)
+        log.info("step.end", case=case_id, step=step.name)
+        return result
+
+    # --- results -----------------------------------------------------------------------------------------
+
+    def _scope(self, case: Case, step: Step) -> str:
+        return f"edit-{case.edit}" if step.edited else "base"
+
+    def _prefix(self, case: Case, step: Step) -> str:
+        return f"work/{case.id}/{self._scope(case, step)}/{step.name}"
+
+    def _folder(self, case: Case) -> Path:
+        return self.root / case.id
+
+    def _manifest(self, case: Case, step: Step) -> dict[str, Any] | None:
+        try:
+            raw = self.vault.open_bytes(case.id, f"{self._prefix(case, step)}/manifest.json.age")
+        except NotFound:
+            return None
+        return dict(json.loads(raw))
+
+    def _commit(self, case: Case, step: Step, folder: Path, result: dict[str, Any]) -> None:
+        """Seal every result into the store; the manifest, last, is what makes them count."""
+        out = folder / "out"
+        prefix = self._prefix(case, step)
+        files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+        if step.name == "package":
+            result["seal"], result["prefix"] = self._keep_package(case, out)
+            files = []
+        for index, name in enumerate(files):
+            self.vault.seal_file(case.id, out / name, f"{prefix}/{index:05d}.age")
+        manifest = {"files": files, "result": result}
+        self.vault.seal_bytes(case.id, json.dumps(manifest).encode(), f"{prefix}/manifest.json.age")
+        done = self._folder(case) / self._scope(case, step) / step.name
+        shutil.rmtree(done, ignore_errors=True)
+        done.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        out.rename(done)
+        shutil.rmtree(folder)
+
+    def _keep_package(self, case: Case, out: Path) -> tuple[str, str]:
+        prefix = f"packages/{case.id}/edit-{case.edit}"
+        return store_package(out / "bag", self.store, prefix), prefix
+
+    def _fetch(self, case: Case, name: str) -> Path:
+        """The folder of an earlier step's results: what this worker made itself, or opened from the store."""
+        step = STEP_BY_NAME[name]
+        done = self._folder(case) / self._scope(case, step) / name
+        if done.is_dir():
+            return done
+        manifest = self._manifest(case, step)
+        if manifest is None:
+            raise NotFound(what="step result", id=f"{case.id}/{name}")
+        coming = done.with_name(f".{name}.coming")
+        shutil.rmtree(coming, ignore_errors=True)
+        coming.mkdir(parents=True, mode=0o700)
+        for index, file in enumerate(manifest["files"]):
+            target = coming / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.vault.open_file(case.id, f"{self._prefix(case, step)}/{index:05d}.age", target)
+        coming.rename(done)
+        return done
+
+    # --- the catalogue -----------------------------------------------------------------------------------
+
+    def _check(self, case_id: str, run: int) -> Case:
+        """The case, if this run of it is still the one that is wanted. Raises Cancelled or a ConsentRefused."""
+        with self.catalog.read() as session:
+            case = session.get(Case, case_id)
+            if case is None:
+                raise NotFound(what="case", id=case_id)
+            if case.state is not State.PROCESSING or case.run != run:
+                raise Cancelled(step="", detail=str(case.state))
+            consent.require(session, case_id, Purpose.THIRD_PARTY_PRODUCTION)
+            return case
+
+    def _begin_row(self, case: Case, step: Step) -> int:
+        with self.catalog.write() as session:
+            row = StepRun(case_id=case.id, scope=self._scope(case, step), step=step.name, worker=self.worker)
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def _note_progress(self, row_id: int, share: float) -> None:
+        with self.catalog.write() as session:
+            row = session.get_one(StepRun, row_id)
+            row.progress = share
+
+    def _end_row(self, row_id: int) -> None:
+        with self.catalog.write() as session:
+            row = session.get_one(StepRun, row_id)
+            row.ended_at = utc_now()
+            row.progress = 1.0
+
+    def _check_space(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        free_mb = shutil.disk_usage(self.root).free >> 20
+        needed_mb = self.settings.processing.min_free_mb
+        if free_mb < needed_mb:
+            raise DiskFull(path=str(self.root), needed_mb=needed_mb, free_mb=free_mb)
+
+    def finish(self, case_id: str, run: int, error: dict[str, Any] | None) -> None:
+        """Move a case on to review, or to failed with its reason, and remove this worker's copies of it."""
+        summary: dict[str, Any] = {}
+        if error is None:
+            with self.catalog.read() as session:
+                case = session.get_one(Case, case_id)
+                summary = materials.summarise(self, case)
+        with self.catalog.write() as session:
+            case = lock_case(session, case_id)
+            if case.state is State.PROCESSING and case.run == run:
+                if error is None:
+                    case.summary = summary
+                    case.package_prefix = summary["package"]["prefix"]
+                    case.package_seal = summary["package"]["seal"]
+                    move(session, case, State.IN_REVIEW, self.worker)
+                else:
+                    move(session, case, State.FAILED, self.worker, reason=error)
+            record(session, self.worker, "case.processed", case_id, str(case.state), run=run)
+        shutil.rmtree(self.root / case_id, ignore_errors=True)
+
+    def result_of(self, case: Case, name: str) -> dict[str, Any]:
+        """What a finished step told about itself."""
+        manifest = self._manifest(case, STEP_BY_NAME[name])
+        return {} if manifest is None else dict(manifest["result"])
+
+    def seconds_by_step(self, case: Case) -> dict[str, float]:
+        """Wall-clock seconds of every finished step, summed over its runs."""
+        with self.catalog.read() as session:
+            rows = session.scalars(select(StepRun).where(StepRun.case_id == case.id)).all()
+        spent: dict[str, float] = {}
+        for row in rows:
+            if row.ended_at is not None:
+                seconds = (row.ended_at - row.started_at).total_seconds()
+                spent[row.step] = round(spent.get(row.step, 0.0) + seconds, 2)
+        return spent
+
+
+def _from_os_error(error: OSError, step: str, root: Path) -> YianError:
+    if error.errno == errno.ENOSPC:
+        return DiskFull(path=str(root), needed_mb=None, free_mb=shutil.disk_usage(root).free >> 20)
+    return ChildCrashed(step=step, detail=str(error))

@@ -1,0 +1,325 @@
+"""The pipeline's steps over files, as they run in their child process.
+
+Each takes a Job and returns a few numbers about what it did; everything else it leaves in ``job.out``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from archive.package import build_package
+from config.errors import NoAudio, NoVideo
+from processing import audio, blur, diarize, hls, probe, recognise, tracks, transcribe, transcript, verify
+from processing.faces import Detections, detect_faces, open_detector
+from processing.materials import read_facts
+from processing.media import join_segments
+from processing.step import Job
+
+Result = dict[str, Any]
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True))
+
+
+Progress = Callable[[float], None]
+
+
+def _part(progress: Progress, begin: float, end: float) -> Progress:
+    """The progress hook of the part of a step between two shares of it."""
+    return lambda share: progress(begin + share * (end - begin))
+
+
+def ingest(job: Job) -> Result:
+    """Join the segments of every track into one file each, losing nothing."""
+    told = {}
+    for done, (name, track) in enumerate(sorted(job.params["tracks"].items())):
+        parts = [Path(part) for part in track["parts"]]
+        file = f"{name}{parts[0].suffix}"
+        join_segments(parts, job.out / file)
+        told[name] = {"kind": track["kind"], "role": track["role"], "start_s": track["start_s"], "file": file}
+        job.progress((done + 1) / len(job.params["tracks"]))
+    _write(job.out / "tracks.json", told)
+    return {"tracks": len(told)}
+
+
+def probe_step(job: Job) -> Result:
+    """Say what was recorded, and refuse what cannot become a case, in words a technician understands."""
+    told = _read(job.inputs["ingest"] / "tracks.json")
+    infos = {}
+    for name, track in told.items():
+        infos[name] = probe.probe(
+            job.inputs["ingest"] / track["file"],
+            name,
+            max_hours=job.media.max_hours,
+            need_video=track["kind"] == "video",
+            need_audio=track["kind"] == "audio",
+        )
+    cameras = [name for name, track in told.items() if track["kind"] == "video"]
+    if not cameras:
+        raise NoVideo(name=job.params["case"], detail="no camera was recorded")
+    cameras.sort(key=lambda name: (told[name]["role"] != "room", name))
+    microphones = [name for name, track in told.items() if track["kind"] == "audio"]
+    sounding = [name for name in cameras if infos[name].audio_channels]
+    if not microphones and not sounding and job.params["kind"] != "demonstration":
+        raise NoAudio(name=cameras[0], detail="no microphone was recorded and no camera has sound")
+    notes = [{"track": name, "code": code} for name in sorted(infos) for code in infos[name].notes]
+    notes += [note.to_dict() for note in probe.compare_cameras([infos[name] for name in cameras])]
+    plan = {
+        "cameras": cameras,
+        "main_camera": cameras[0],
+        "sound": microphones or sounding[:1],
+        "duration_s": infos[cameras[0]].duration_s,
+        "notes": notes,
+    }
+    _write(job.out / "plan.json", plan)
+    _write(job.out / "media.json", {name: info.to_dict() for name, info in infos.items()})
+    return {"notes": notes, **{k: plan[k] for k in ("cameras", "main_camera", "duration_s")}}
+
+
+def _sources(job: Job) -> tuple[dict[str, Any], dict[str, Any], Path]:
+    folder = job.inputs["ingest"]
+    return _read(job.inputs["probe"] / "plan.json"), _read(folder / "tracks.json"), folder
+
+
+def audio_step(job: Job) -> Result:
+    """One 16 kHz channel per role for recognition, and the published sound, lined up with the main camera."""
+    plan, told, folder = _sources(job)
+    start_s = told[plan["main_camera"]]["start_s"]
+    by_role: dict[str, list[audio.Source]] = {}
+    for name in plan["sound"]:
+        role = told[name]["role"] if told[name]["kind"] == "audio" else "room"
+        source = audio.Source(folder / told[name]["file"], told[name]["start_s"] - start_s)
+        by_role.setdefault(role, []).append(source)
+    for role, sources in by_role.items():
+        audio.speech_wav(sources, job.out / f"{role}.wav")
+    if by_role:
+        every = [source for sources in by_role.values() for source in sources]
+        audio.mixdown(every, job.out / "sound.m4a", job.media.audio_kbps)
+    return {"roles": sorted(by_role)}
+
+
+def _channels(job: Job) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(job.inputs["audio"].glob("*.wav"))}
+
+
+def speakers(job: Job) -> Result:
+    """Who speaks when, from which microphone hears whom best."""
+    turns = diarize.turns_per_microphone(_channels(job))
+    _write(job.out / "turns.json", [turn.to_dict() for turn in turns])
+    (job.out / "turns.rttm").write_text(transcript.to_rttm(turns, job.params["case"]))
+    return {"turns": len(turns), "speakers": sorted({turn.role for turn in turns})}
+
+
+def transcribe_step(job: Job) -> Result:
+    turns = [transcript.Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
+    text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress)
+    _write(job.out / "transcript.json", text.to_dict())
+    (job.out / "transcript.vtt").write_text(transcript.to_webvtt(text))
+    (job.out / "transcript.txt").write_text(transcript.to_text(text))
+    spoken = sorted({line.role for line in text.lines})
+    return {"lines": len(text.lines), "speakers": spoken, "model": text.model}
+
+
+def faces(job: Job) -> Result:
+    """Find faces in every camera's picture."""
+    plan, told, folder = _sources(job)
+    detector = open_detector(job.vision)
+    looks = 0
+    total = len(plan["cameras"])
+    for done, camera in enumerate(plan["cameras"]):
+        found = detect_faces(
+            folder / told[camera]["file"],
+            detector,
+            job.vision,
+            _part(job.progress, done / total, (done + 1) / total),
+        )
+        _write(job.out / f"{camera}.json", found.to_dict())
+        looks += len(found.looks)
+    return {"detector": detector.name, "examined_frames": looks}
+
+
+def blur_step(job: Job) -> Result:
+    """Decide about every track and render every camera with all but the kept faces hidden."""
+    plan, told, folder = _sources(job)
+    templates = [Path(path).read_bytes() for path in job.params["templates"]]
+    cameras = {}
+    total = len(plan["cameras"])
+    for done, camera in enumerate(plan["cameras"]):
+        source = folder / told[camera]["file"]
+        part = _part(job.progress, done / total, (done + 1) / total)
+        found = tracks.link(Detections.from_dict(_read(job.inputs["faces"] / f"{camera}.json")))
+        if templates:
+            found = recognise.keep_enrolled(source, found, templates, job.vision, _part(part, 0.0, 0.3))
+        found = tracks.apply_edits(found, job.params["edits"].get(camera, {}))
+        _write(job.out / f"{camera}.tracks.json", [track.to_dict() for track in found])
+        blur.render(
+            source,
+            found,
+            job.out / f"{camera}.mp4",
+            style=job.vision.style,
+            media=job.media,
+            progress=_part(part, 0.3, 1.0),
+        )
+        cameras[camera] = _count(found)
+    return {"cameras": cameras}
+
+
+def _count(found: list[tracks.Track]) -> Result:
+    kept = [track for track in found if track.decision == "keep"]
+    return {
+        "kept": len(kept),
+        "blurred": len(found) - len(kept),
+        "tracks": [
+            {
+                "id": track.id,
+                "first_frame": track.first_frame,
+                "last_frame": track.last_frame,
+                "decision": track.decision,
+                "reason": track.reason,
+            }
+            for track in found
+        ],
+    }
+
+
+def verify_step(job: Job) -> Result:
+    """Attack our own output: look for faces that anybody could still recognise."""
+    plan, told, folder = _sources(job)
+    reports = {}
+    total = len(plan["cameras"])
+    for done, camera in enumerate(plan["cameras"]):
+        found = [tracks.Track.from_dict(raw) for raw in _read(job.inputs["blur"] / f"{camera}.tracks.json")]
+        report = verify.attack(
+            job.inputs["blur"] / f"{camera}.mp4",
+            found,
+            job.vision,
+            _part(job.progress, done / total, (done + 1) / total),
+            original=folder / told[camera]["file"],
+        )
+        reports[camera] = report.to_dict()
+    _write(job.out / "verification.json", reports)
+    moments = sum(len(report["moments"]) for report in reports.values())
+    return {
+        "verdict": "fail" if moments else "pass",
+        "moments": moments,
+        "examined_frames": sum(report["examined_frames"] for report in reports.values()),
+    }
+
+
+def stream(job: Job) -> Result:
+    """HLS in several renditions, an MP4, a poster and captions, for every camera; the main one on top."""
+    plan = _read(job.inputs["probe"] / "plan.json")
+    sound = job.inputs["audio"] / "sound.m4a"
+    captions = (job.inputs["transcribe"] / "transcript.vtt").read_text()
+    renditions = []
+    total = len(plan["cameras"])
+    for done, camera in enumerate(plan["cameras"]):
+        folder = job.out / "media" if camera == plan["main_camera"] else job.out / "media" / camera
+        info = hls.package_stream(
+            job.inputs["blur"] / f"{camera}.mp4",
+            sound if sound.exists() else None,
+            captions,
+            folder,
+            media=job.media,
+            progress=_part(job.progress, done / total, (done + 1) / total),
+        )
+        if camera == plan["main_camera"]:
+            renditions = [f"{r.width}x{r.height}" for r in info.renditions]
+    return {"renditions": renditions}
+
+
+def package(job: Job) -> Result:
+    """The BagIt bag of everything that is published."""
+    source = job.folder / "payload"
+    shutil.copytree(job.inputs["stream"] / "media", source / "media")
+    for folder, step, names in (
+        ("transcript", "transcribe", ("transcript.json", "transcript.vtt", "transcript.txt")),
+        ("transcript", "speakers", ("turns.rttm",)),
+        ("reports", "verify", ("verification.json",)),
+    ):
+        (source / folder).mkdir(exist_ok=True)
+        for name in names:
+            shutil.copy(job.inputs[step] / name, source / folder / name)
+    for path in sorted(job.inputs["blur"].glob("*.tracks.json")):
+        shutil.copy(path, source / "reports" / path.name)
+    _write(source / "reports" / "light.json", job.params["light"])
+    _write(source / "reports" / "processing.json", _processing_report(job))
+    info = build_package(source, job.out / "bag", read_facts(job.params["facts"]))
+    return {"files": info.files, "bytes": info.size_bytes}
+
+
+def _processing_report(job: Job) -> Result:
+    """With what a case was made; durations are kept in the catalogue, so that a package is reproducible."""
+    return {
+        "speech": job.speech.model_dump(mode="json", exclude={"threads"}),
+        "vision": job.vision.model_dump(mode="json", exclude={"yunet_path"}),
+        "media": job.media.model_dump(mode="json"),
+        "notes": job.params["notes"],
+    }
+
+
+def make_template(job: Job) -> Result:
+    """An enrolled expert's face template out of one photograph."""
+    (job.out / "template").write_bytes(recognise.make_template(Path(job.params["photo"])))
+    return {}
+
+
+def blur_file(job: Job) -> Result:
+    """``yian blur``: one file of anybody's."""
+    report = blur.blur_file(
+        Path(job.params["source"]),
+        Path(job.params["target"]),
+        vision=job.vision,
+        media=job.media,
+        keep_photos=[Path(photo) for photo in job.params["keep_photos"]],
+        edits=job.params["edits"],
+        progress=job.progress,
+    )
+    return report.to_dict()
+
+
+def transcribe_files(job: Job) -> Result:
+    """``yian transcribe``: any files, one per microphone."""
+    files = {role: Path(path) for role, path in job.params["files"].items()}
+    text = transcribe.transcribe_files(files, Path(job.params["target"]), job.speech, job.progress)
+    return text.to_dict()
+
+
+def probe_file(job: Job) -> Result:
+    """Whether one file can be taken in as a camera or a microphone."""
+    told = job.params
+    info = probe.probe(
+        Path(told["source"]),
+        told["name"],
+        max_hours=job.media.max_hours,
+        need_video=told["kind"] == "video",
+        need_audio=told["kind"] == "audio",
+    )
+    return info.to_dict()
+
+
+STEP_FUNCTIONS: dict[str, Callable[[Job], Result]] = {
+    "ingest": ingest,
+    "probe": probe_step,
+    "audio": audio_step,
+    "speakers": speakers,
+    "transcribe": transcribe_step,
+    "faces": faces,
+    "blur": blur_step,
+    "verify": verify_step,
+    "stream": stream,
+    "package": package,
+    "make-template": make_template,
+    "blur-file": blur_file,
+    "transcribe-files": transcribe_files,
+    "probe-file": probe_file,
+}
