@@ -294,7 +294,7 @@ def put_segment(
     _require_role(actor, Role.TECHNICIAN)
     if not TRACK_NAME.fullmatch(track) or index < 0:
         raise RequestRejected(problem=f"{track[:40]!r} is no name of a track")
-    found = _sha256_of(received)
+    found = sha256_of(received)
     if found != sha256.lower():
         raise ChecksumMismatch(name=f"{track}/{index}", expected=sha256.lower(), found=found)
     with core.catalog.read() as session:
@@ -334,7 +334,7 @@ def _same_segment(session: Session, recording_id: str, track: str, index: int, s
     return kept is not None
 
 
-def _sha256_of(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

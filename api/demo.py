@@ -153,7 +153,7 @@ def _demo_recording(folder: Path) -> Path:
     if (target / "rig.toml").exists():
         return target / "rig.toml"
     with progress_bar("demo.making") as progress:
-        return make_recording(target, progress)
+        return make_recording(target, progress=progress)
 
 
 def _enrol(core: Core, cast: Cast) -> None:

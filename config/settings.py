@@ -240,6 +240,9 @@ def load_settings(**overrides: object) -> Settings:
 
     Raises SettingsInvalid naming the first setting that is wrong.
     """
+    named = os.environ.get("YIAN_SETTINGS")
+    if named and not Path(named).is_file():
+        raise SettingsInvalid(problem=f"YIAN_SETTINGS: {named} is not a file")
     unknown = _unknown_names(dict(os.environ))
     if unknown:
         raise SettingsInvalid(problem=f"{unknown[0]}: no such setting")

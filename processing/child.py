@@ -55,6 +55,7 @@ async def run_child(
         name,
         str(folder),
         str(limits.step_memory_mb),
+        str(os.getpid()),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

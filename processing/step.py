@@ -1,4 +1,4 @@
-"""One pipeline step in a process of its own: ``python -m processing.step NAME FOLDER``.
+"""One pipeline step in a process of its own: ``python -m processing.step NAME FOLDER MEMORY_MB PARENT_PID``.
 
 Untrusted media is decoded only here: under a memory limit, killed together with the worker that started it,
 and with nothing in reach but the job folder. The step reads ``FOLDER/job.json`` and its inputs, writes its
@@ -8,21 +8,19 @@ results to ``FOLDER/out``, and tells its parent on standard output, one JSON obj
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
 import resource
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from config.errors import ChildOutOfMemory, DiskFull, YianError
+from config.lifeline import end_with
 from config.settings import MediaSettings, SpeechSettings, VisionSettings
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PROGRESS_STEP = 0.01
 
 
@@ -69,8 +67,8 @@ def _tell(message: dict[str, Any]) -> None:
 _CHANNEL = 1
 
 
-def _confine(memory_mb: int) -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _confine(memory_mb: int, parent: int) -> None:
+    end_with(parent)
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -83,8 +81,9 @@ def _run(name: str, folder: Path) -> dict[str, Any]:
 
 def main() -> int:
     global _CHANNEL
-    name, folder, memory_mb = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    _confine(memory_mb)
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    memory_mb, parent = int(sys.argv[3]), int(sys.argv[4])
+    _confine(memory_mb, parent)
     _CHANNEL = os.dup(1)
     os.dup2(2, 1)
     try:

@@ -196,11 +196,13 @@ def _front(frame: Picture, room: Picture) -> None:
     frame[y0 - 8 : y1 + 8, x0 - 8 : x1 + 8] = room[y0 - 8 : y1 + 8, x0 - 8 : x1 + 8]
 
 
-def write_video(path: Path, progress: Callable[[float], None] = lambda share: None) -> None:
+def write_video(
+    path: Path, seconds: float = DURATION_S, progress: Callable[[float], None] = lambda share: None
+) -> None:
     """The camera's picture: H.264, WIDTH_PX x HEIGHT_PX at FPS, keyframes every two seconds, no sound."""
     room = _room()
     expert, patient = _people()
-    total = round(DURATION_S * FPS)
+    total = round(seconds * FPS)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
@@ -218,19 +220,22 @@ def write_video(path: Path, progress: Callable[[float], None] = lambda share: No
         container.mux(stream.encode(None))
 
 
-def write_sound(folder: Path) -> None:
+def write_sound(folder: Path, seconds: float = DURATION_S) -> None:
     """One 48 kHz WAV per microphone, and the turns that were really spoken as ``turns.json``."""
     sound = render_tracks(duration_s=DURATION_S, rate_hz=RATE_HZ)
+    samples_wanted = round(seconds * RATE_HZ)
     for role, samples in sound.tracks.items():
         with av.open(str(folder / f"{role}.wav"), "w") as container:
             stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
-            pcm = np.clip(samples * 32767, -32768, 32767).astype(np.int16)[None]
+            pcm = np.clip(samples[:samples_wanted] * 32767, -32768, 32767).astype(np.int16)[None]
             frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
             frame.sample_rate = RATE_HZ
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     (folder / "turns.json").write_text(
-        json.dumps([asdict(turn) for turn in sound.turns], ensure_ascii=False, indent=1)
+        json.dumps(
+            [asdict(turn) for turn in sound.turns if turn.end_s <= seconds], ensure_ascii=False, indent=1
+        )
     )
 
 
@@ -279,11 +284,13 @@ cct_uncertainty_k = 150.0
     )
 
 
-def make_recording(folder: Path, progress: Callable[[float], None] = lambda share: None) -> Path:
+def make_recording(
+    folder: Path, seconds: float = DURATION_S, progress: Callable[[float], None] = lambda share: None
+) -> Path:
     """Everything into ``folder``: room.mp4, expert.wav, patient.wav, turns.json; returns its rig.toml."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_sound(folder)
-    write_video(folder / "room.mp4", progress)
+    write_sound(folder, seconds)
+    write_video(folder / "room.mp4", seconds, progress)
     write_rig(folder)
     return folder / "rig.toml"
 

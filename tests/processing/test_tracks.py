@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from config.errors import EditsRejected
+from config.settings import VisionSettings
+from processing.faces import Detections, Look, detect_faces, open_detector
+from processing.media import no_progress
+from processing.tracks import Track, apply_edits, link
+
+FPS = 25.0
+Row = tuple[float, float, float, float, float]
+
+
+def detections(looks: list[Look], frames: int, cuts: tuple[int, ...] = ()) -> Detections:
+    return Detections("test", 640, 360, FPS, frames, 0.35, cuts, tuple(looks))
+
+
+def face(x: float, y: float = 120.0, size: float = 60.0, score: float = 0.9) -> Row:
+    return (x, y, x + size, y + 1.3 * size, score)
+
+
+@st.composite
+def any_detections(draw: st.DrawFn) -> Detections:
+    frames = draw(st.integers(1, 120))
+    examined = sorted(draw(st.sets(st.integers(0, frames - 1), max_size=12)))
+    number = st.floats(-20, 660, allow_nan=False).map(lambda value: round(value, 1))
+    side = st.floats(2, 300).map(lambda value: round(value, 1))
+    score = st.floats(0.15, 1).map(lambda value: round(value, 3))
+    row = st.tuples(number, number, side, side, score).map(
+        lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3], b[4])
+    )
+    looks = [Look(frame, tuple(draw(st.lists(row, max_size=4)))) for frame in examined]
+    cuts = tuple(sorted(draw(st.sets(st.integers(1, max(1, frames - 1)), max_size=3))))
+    return detections(looks, frames, cuts)
+
+
+def covers(track: Track, frame: int, box: Row) -> bool:
+    area = track.area_at(frame)
+    if area is None:
+        return False
+    slack = 0.1  # areas are kept to a tenth of a pixel
+    return (
+        area[0] <= box[0] + slack
+        and area[1] <= box[1] + slack
+        and area[2] >= box[2] - slack
+        and area[3] >= box[3] - slack
+    )
+
+
+@given(any_detections())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_every_strong_detection_lies_within_the_area_of_some_track(found: Detections) -> None:
+    tracks = link(found)
+    for look in found.looks:
+        for box in look.boxes:
+            if box[4] >= found.start_score:
+                assert any(covers(track, look.frame, box) for track in tracks)
+
+
+@given(any_detections())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_linking_is_deterministic_and_tracks_survive_json(found: Detections) -> None:
+    tracks = link(found)
+    assert link(found) == tracks
+    assert [
+        Track.from_dict(raw) for raw in json.loads(json.dumps([track.to_dict() for track in tracks]))
+    ] == tracks
+    assert [track.id for track in tracks] == list(range(len(tracks)))
+
+
+@given(any_detections())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_a_track_stays_within_the_video_and_has_an_area_in_each_of_its_frames(found: Detections) -> None:
+    for track in link(found):
+        assert 0 <= track.first_frame <= track.last_frame < found.frames
+        assert all(
+            track.area_at(frame) is not None for frame in range(track.first_frame, track.last_frame + 1)
+        )
+        assert track.area_at(track.last_frame + 1) is None
+        assert (track.decision, track.reason in ("default", "overlap")) == ("blur", True)
+
+
+def test_a_face_seen_in_three_frames_only_is_one_track_protected_before_and_after() -> None:
+    (track,) = link(detections([Look(f, (face(100),)) for f in (50, 51, 52)], 100))
+    assert (track.first_frame, track.last_frame) == (30, 72)
+
+
+def test_a_face_lost_for_a_second_stays_protected_on_the_way_between() -> None:
+    looks = [Look(f, (face(100 + 2 * f),) if f < 20 or f > 45 else ()) for f in range(0, 80, 5)]
+    (track,) = link(detections(looks, 80))
+    for frame in range(80):
+        assert covers(track, frame, face(100 + 2 * frame))
+
+
+def test_weak_detections_continue_a_face_forwards_and_backwards_but_start_none() -> None:
+    looks = [
+        Look(f, (face(100, score=0.8 if f == 60 else 0.2), face(400, score=0.2))) for f in range(0, 121, 5)
+    ]
+    (track,) = link(detections(looks, 121))
+    assert (track.looks[0].frame, track.looks[-1].frame) == (0, 120)
+    assert track.looks[0].box[0] == 100
+
+
+def test_two_people_crossing_are_both_protected_and_nobody_is_recognised_across_the_crossing() -> None:
+    looks = [Look(f, (face(100 + 4 * f), face(500 - 4 * f))) for f in range(0, 100, 2)]
+    tracks = link(detections(looks, 100))
+    mixed = [track for track in tracks if track.reason == "overlap"]
+    assert mixed
+    for track in mixed:
+        assert track.first_frame < 50 < track.last_frame
+    for track in tracks:
+        if track.reason == "default":
+            assert track.last_frame < 50 or track.first_frame > 45
+    for look in looks:
+        assert all(any(covers(track, look.frame, box) for track in tracks) for box in look.boxes)
+
+
+def test_a_cut_ends_motion_but_not_protection() -> None:
+    looks = [Look(f, (face(100 + 8 * f),) if f < 20 else ()) for f in range(0, 60, 2)]
+    (track,) = link(detections(looks, 60, cuts=(20,)))
+    at_cut, after = track.area_at(19), track.area_at(track.last_frame)
+    assert track.last_frame == 19 + round(0.25 * FPS)
+    assert at_cut is not None
+    assert after is not None
+    x0, x1 = 252, 312  # where it was last seen
+    assert after[0] < x0
+    assert after[2] > x1
+
+
+def test_faces_of_two_shots_are_two_tracks() -> None:
+    looks = [Look(f, (face(100),)) for f in range(0, 60, 5)]
+    assert len(link(detections(looks, 60, cuts=(30,)))) == 2
+
+
+def test_half_a_face_at_the_edge_is_protected_out_to_the_edge() -> None:
+    (track,) = link(detections([Look(f, ((590.0, 100.0, 636.0, 190.0, 0.7),)) for f in range(0, 20, 5)], 20))
+    area = track.area_at(5)
+    assert area is not None
+    assert area[2] > 640
+
+
+def two_tracks() -> list[Track]:
+    return link(detections([Look(f, (face(100), face(400))) for f in range(0, 50, 5)], 50))
+
+
+def test_a_blur_edit_beats_every_keep() -> None:
+    first, second = apply_edits(two_tracks(), {"keep_tracks": [0, 1], "blur_tracks": [1]})
+    assert (first.decision, first.reason) == ("keep", "marked-by-reviewer")
+    assert (second.decision, second.reason) == ("blur", "blur-edit")
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"keep_tracks": [7]},
+        {"blur_tracks": ["1"]},
+        {"keep_tracks": [True]},
+        {"keep_tracks": 1},
+        {"keep": [1]},
+        [],
+        None,
+    ],
+)
+def test_edits_that_cannot_be_applied_are_refused(edits: Any) -> None:
+    with pytest.raises(EditsRejected) as caught:
+        apply_edits(two_tracks(), edits)
+    assert caught.value.data["problem"]
+
+
+# Marked by hand in short_hamilton_clip.mp4: (first frame, last frame, x, y) of a point in the middle of a face.
+HAMILTON_FACES = [
+    (0, 19, 543, 75),  # the singer, small
+    (0, 19, 67, 200),  # the pianist, smaller
+    (20, 22, 510, 120),  # a profile that fills the picture ...
+    (30, 38, 380, 240),
+    (56, 62, 634, 90),  # ... is nearly gone from it ...
+    (76, 81, 520, 240),  # ... and comes back turned further away
+    (83, 85, 182, 110),
+    (132, 132, 221, 61),  # hands before the mouth
+    (204, 204, 316, 84),
+    (211, 274, 70, 103),  # the audience
+    (211, 274, 192, 125),
+    (211, 274, 350, 80),
+    (211, 274, 413, 125),
+    (211, 274, 612, 85),
+]
+
+
+def test_every_face_of_a_hard_real_clip_is_protected_in_every_frame(shared_media: Path) -> None:
+    settings = VisionSettings()
+    clip = shared_media / "video" / "short_hamilton_clip.mp4"
+    found = detect_faces(clip, open_detector(settings), settings, no_progress)
+    assert found.cuts == (20, 82, 211)
+    tracks = link(found)
+    for first, last, x, y in HAMILTON_FACES:
+        for frame in range(first, last + 1):
+            spot = (x - 4.0, y - 4.0, x + 4.0, y + 4.0, 1.0)
+            assert any(covers(track, frame, spot) for track in tracks), (frame, x, y)
