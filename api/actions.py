@@ -26,22 +26,17 @@ from archive.models import (
     Case,
     Consent,
     Consultation,
-    Decision,
     FaceTemplate,
     Grant,
-    Kind,
-    Level,
-    Purpose,
     Recording,
-    Role,
     Segment,
-    State,
     User,
     new_id,
     utc_now,
 )
 from archive.states import lock_case, move
 from archive.store import ObjectInfo
+from archive.terms import Decision, Kind, Level, Purpose, Role, State
 from config.errors import (
     AlreadyExists,
     Cancelled,
@@ -53,6 +48,7 @@ from config.errors import (
     NotFound,
     RecordingClosed,
     RequestRejected,
+    SegmentsMissing,
     YianError,
 )
 from processing.child import run_alone
@@ -65,6 +61,8 @@ TRACK_ROLES: dict[str, tuple[str, ...]] = {
     "video": ("room", "desk", "hands", "tongue"),
     "audio": ("expert", "patient", "trainee", "room"),
 }
+# Every play begins with one of these, and is logged then: segments would drown the log.
+PLAY_BEGINS = frozenset({"media/master.m3u8", "media/video.mp4"})
 VIEWERS = frozenset({Role.REVIEWER, Role.EXPERT, Role.MANAGER})
 REVIEWED_STATES = frozenset({State.IN_REVIEW, State.EXPERT_REVIEW, State.PUBLISHED, State.REJECTED})
 
@@ -350,7 +348,7 @@ def complete_recording(
 ) -> Case:
     """Close a recording whose every segment has arrived, and start its processing. Repeating it is safe.
 
-    Raises RequestRejected naming the first segment that is missing.
+    Raises SegmentsMissing naming the first.
     """
     _require_role(actor, Role.TECHNICIAN)
     with core.catalog.write() as session:
@@ -380,7 +378,7 @@ def _check_complete(recording: Recording, tracks: dict[str, Any]) -> None:
     missing = sorted(wanted - arrived)
     if missing:
         track, index = missing[0]
-        raise RequestRejected(problem=f"{len(missing)} segments are missing, the first is {track}/{index}")
+        raise SegmentsMissing(count=len(missing), first=f"{track}/{index}")
 
 
 def _check_track(name: str, told: Any) -> None:
@@ -554,6 +552,9 @@ def media_stream(
     info = core.store.stat(key) if case.package_prefix else None
     if info is None:
         raise NotFound(what="file", id=path)
+    if path in PLAY_BEGINS and start == 0:
+        with core.catalog.write() as session:
+            audit.record(session, actor.id, "case.play", case.id, "ok", file=path)
     return info, core.store.stream(key, start, length)
 
 
@@ -567,7 +568,9 @@ def report_watch(core: Core, actor: User, case_id: str, spans: list[list[float]]
         release.require_grant(session, case, actor)
         duration_s = float(case.summary.get("duration_s", 0.0))
         archive = core.settings.archive
-        threshold_s = min(archive.watch_threshold_s, duration_s * archive.watch_threshold_share)
+        threshold_s = archive.watch_threshold_s
+        if duration_s > 0:
+            threshold_s = min(threshold_s, duration_s * archive.watch_threshold_share)
         seen_s, counted = ledger.report_watch(
             session, actor, case, spans, duration_s=duration_s, threshold_s=threshold_s
         )

@@ -29,7 +29,8 @@ from api.core import Core, open_core
 from api.ingest import ingest
 from archive.consent import SignedForm
 from archive.fixity import verify_package
-from archive.models import Case, Kind, Purpose, Role, State, User, utc_now
+from archive.models import Case, User, utc_now
+from archive.terms import Kind, Purpose, Role, State
 from config.errors import ConsentRefused, RequestRejected, error_from_dict
 from config.settings import load_settings
 from processing.engine import Engine
@@ -92,8 +93,13 @@ def _fresh_folder(folder: Path) -> None:
 @contextmanager
 def _served(core: Core, port: int) -> Iterator[str]:
     """The web server on 127.0.0.1 in a thread; yields its address."""
-    listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(create_app(core.settings, core=core), log_config=None))
+    # Named as TCP, or the event loop does not switch Nagle's algorithm off: 40 ms on every answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(core.settings, core=core), log_config=None, access_log=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -262,7 +268,7 @@ def _approve(url: str, cast: Cast, case_id: str) -> None:
 def _stream(url: str, cast: Cast, case_id: str) -> None:
     """Play as a trainee's player would: master playlist, a rendition, its first segments."""
     with closing(_log_in(url, cast, "trainee")) as client:
-        media = f"/api/cases/{case_id}/media/media/"
+        media = f"/api/cases/{case_id}/media/"
         names = ["master.m3u8"]
         fetched = 0
         for _ in range(2):

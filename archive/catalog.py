@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
@@ -59,6 +57,9 @@ class Catalog:
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; safe when several processes start at once."""
+        from alembic import command
+        from alembic.config import Config
+
         try:
             with self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from archive import audit
-from archive.models import Consent, Consultation, Purpose, State, new_id, utc_now
+from archive.models import Consent, Consultation, new_id, utc_now
 from archive.states import lock_case, move
+from archive.terms import Purpose, State
 from archive.vault import Vault
 from config.errors import (
     ConsentExpired,

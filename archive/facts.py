@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from archive.models import Purpose
+from archive.terms import Purpose
 from config.errors import ConsentFormRejected, RequestRejected
 
 PURPOSES = tuple(str(purpose) for purpose in Purpose)
@@ -63,3 +64,27 @@ def utc_text(moment: dt.datetime) -> str:
     if moment.tzinfo is None:
         raise RequestRejected(problem=f"time without a zone: {moment.isoformat()}")
     return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+_TIMES = ("recorded_at", "packaged_at", "signed_at", "expires_at")
+
+
+def facts_to_dict(facts: PackageFacts) -> dict[str, Any]:
+    """The facts as plain data, for a child process."""
+    return _plain(asdict(facts))
+
+
+def _plain(raw: dict[str, Any]) -> dict[str, Any]:
+    told = {name: value.isoformat() if name in _TIMES else value for name, value in raw.items()}
+    return told | {"consent": _plain(told["consent"])} if "consent" in told else told
+
+
+def facts_from_dict(plain: dict[str, Any]) -> PackageFacts:
+    """The inverse of :func:`facts_to_dict`."""
+    consent = _timed(plain["consent"])
+    consent["purposes"] = tuple(consent["purposes"])
+    return PackageFacts(**{**_timed(plain), "consent": ConsentFacts(**consent)})
+
+
+def _timed(raw: dict[str, Any]) -> dict[str, Any]:
+    return {k: dt.datetime.fromisoformat(v) if k in _TIMES else v for k, v in raw.items()}

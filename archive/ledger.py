@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.catalog import insert_once
-from archive.models import Base, Case, LedgerEntry, State, User, Watch, utc_now
+from archive.models import Base, Case, LedgerEntry, User, Watch, utc_now
+from archive.terms import State
 
 CASE = "case"
 SESSION = "session"

@@ -15,6 +15,8 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, String,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
+from archive.terms import Decision, Kind, Level, Role, State
+
 # Without 0/O, 1/I/L: an identifier is read aloud and typed by people.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
@@ -26,59 +28,6 @@ def utc_now() -> dt.datetime:
 def new_id(length: int = 8) -> str:
     """A random identifier of ``length`` characters (about 4.95 bits each)."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
-
-
-class Role(StrEnum):
-    TECHNICIAN = "technician"
-    REVIEWER = "reviewer"
-    EXPERT = "expert"
-    TRAINEE = "trainee"
-    MANAGER = "manager"
-
-
-class Kind(StrEnum):
-    """Kinds of recording; the privacy rules are the same for all three."""
-
-    CONSULTATION = "consultation"
-    DEMONSTRATION = "demonstration"
-    DISCUSSION = "discussion"
-
-
-class Purpose(StrEnum):
-    """What a patient can permit, each separately (PIPL art. 29)."""
-
-    RECORD = "record"
-    TEACH_ON_SITE = "teach_on_site"
-    LIVE_REMOTE = "live_remote"
-    ARCHIVE = "archive"
-    THIRD_PARTY_PRODUCTION = "third_party_production"
-    RESEARCH = "research"
-
-
-class State(StrEnum):
-    SCHEDULED = "scheduled"
-    CONSENTED = "consented"
-    RECORDING = "recording"
-    UPLOADED = "uploaded"
-    PROCESSING = "processing"
-    IN_REVIEW = "in_review"
-    EXPERT_REVIEW = "expert_review"
-    PUBLISHED = "published"
-    REJECTED = "rejected"
-    WITHDRAWN = "withdrawn"
-    FAILED = "failed"
-
-
-class Decision(StrEnum):
-    APPROVE = "approve"
-    REJECT = "reject"
-
-
-class Level(StrEnum):
-    """The two signatures of the double review."""
-
-    COMPANY = "company"
-    EXPERT = "expert"
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):

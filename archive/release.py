@@ -9,20 +9,17 @@ from sqlalchemy.orm import Session
 
 from archive import audit, consent, ledger
 from archive.catalog import insert_once
-from archive.models import (
-    Case,
-    Decision,
-    Grant,
-    Level,
-    Purpose,
-    Recording,
-    Review,
-    State,
-    User,
-    utc_now,
-)
+from archive.models import Case, Grant, Recording, Review, User, utc_now
 from archive.states import lock_case, move
-from config.errors import AlreadyDecided, GrantMissing, IllegalTransition, ProducerMayNotApprove, SamePerson
+from archive.terms import Decision, Level, Purpose, State
+from config.errors import (
+    AlreadyDecided,
+    GrantMissing,
+    IllegalTransition,
+    ProducerMayNotApprove,
+    SamePerson,
+    VerificationFailed,
+)
 
 _LEVEL_OF = {State.IN_REVIEW: Level.COMPANY, State.EXPERT_REVIEW: Level.EXPERT}
 TEACHING = "teaching"
@@ -56,13 +53,14 @@ def decide(
 ) -> Case:
     """Sign for or against the package as it is now; the second approval publishes and counts the case.
 
-    Raises IllegalTransition, AlreadyDecided, SamePerson, ProducerMayNotApprove, or a ConsentRefused when the
+    Raises IllegalTransition, AlreadyDecided, SamePerson, ProducerMayNotApprove, VerificationFailed, or a ConsentRefused when the
     patient's permission to archive no longer holds. Nothing changes when it raises.
     """
     case = lock_case(session, case_id)
     level = level_of(case)
     if decision is Decision.APPROVE:
         _check_approver(session, case, user)
+        _check_verified(case)
     review = Review(
         case_id=case.id,
         edit=case.edit,
@@ -111,6 +109,12 @@ def _check_approver(session: Session, case: Case, user: User) -> None:
         raise ProducerMayNotApprove(case=case.id)
     if any(r.user_id == user.id and r.edit == case.edit for r in case.reviews):
         raise SamePerson(case=case.id)
+
+
+def _check_verified(case: Case) -> None:
+    found = case.summary.get("verification", {})
+    if found.get("verdict") != "pass":
+        raise VerificationFailed(case=case.id, moments=found.get("moments"))
 
 
 def _publish(session: Session, case: Case, user: User, note: str) -> None:

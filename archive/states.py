@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive import audit
-from archive.models import Case, State, Transition
+from archive.models import Case, Transition
+from archive.terms import State
 from config.errors import IllegalTransition, NotFound
 
 EDGES: dict[State, frozenset[State]] = {

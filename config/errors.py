@@ -3,11 +3,13 @@
     YianError
     ├── SettingsInvalid                 the settings file or environment is wrong
     ├── InputRejected  (422)            what was handed in cannot be used
-    │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration
+    │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration TooLong
+    │   │                               FaceCountWrong
     │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
+    │                                   SegmentsMissing
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -110,6 +112,14 @@ class ImplausibleDuration(MediaRejected):
     """The header promises far more than the file holds. data: name, claimed_s, found_s."""
 
 
+class TooLong(MediaRejected):
+    """data: name, hours, max_hours."""
+
+
+class FaceCountWrong(MediaRejected):
+    """A photograph for enrolment does not show exactly one face. data: name, faces."""
+
+
 class ConsentFormRejected(InputRejected):
     """data: problem."""
 
@@ -170,6 +180,10 @@ class AlreadyExists(Conflict):
 
 class RecordingClosed(Conflict):
     """data: recording."""
+
+
+class SegmentsMissing(Conflict):
+    """A recording cannot be closed yet. data: count, first (track/index)."""
 
 
 class VerificationFailed(Conflict):

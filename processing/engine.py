@@ -28,8 +28,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from archive.catalog import Catalog
-from archive.models import Case, State
+from archive.models import Case
 from archive.store import Store
+from archive.terms import State
 from archive.vault import Vault
 from config.errors import DatabaseUnavailable, PoisonCase
 from config.settings import Settings

@@ -69,20 +69,25 @@ def package_stream(
     out: Path,
     *,
     media: MediaSettings,
+    start_s: float = 0.0,
     progress: Progress = no_progress,
     language: str = "zh",
 ) -> StreamInfo:
     """Write ``master.m3u8`` with its renditions, ``video.mp4``, ``poster.jpg`` and captions into ``out``.
 
     ``video`` is the blurred H.264, copied untouched into the largest rendition when that is not larger than
-    ``media.heights_px`` asks; ``audio`` is AAC and copied. The same input gives the same bytes.
+    ``media.heights_px`` asks; ``audio`` is AAC and copied. ``start_s`` is when the first frame stands on the
+    clock of sound and captions: cameras often start a little after their own sound. The same input gives the
+    same bytes.
     Raises NoVideo, NotMedia, ChildFailed.
     """
     source = _look_at(video)
     heights = _heights(source.height, media.heights_px)
     for height in heights:
         (out / f"{height}p").mkdir(parents=True, exist_ok=True)
-    inputs = [arg for path in (video, audio) if path is not None for arg in input_args(path)]
+    # ffmpeg moves the start of each input to zero; the offset puts the picture back where it was.
+    inputs = ["-itsoffset", f"{start_s:.6f}", *input_args(video)]
+    inputs += input_args(audio) if audio is not None else []
     outputs = [arg for height in heights for arg in _rendition_args(source, height, audio is not None, media)]
     graph = _scale_graph(source, heights)
     fallback = [*_copy_args(audio is not None), "-movflags", "+faststart", FALLBACK]
@@ -95,7 +100,7 @@ def package_stream(
     _write_poster(video, source.duration_s, out)
     renditions = tuple(_describe(out, height) for height in heights)
     if captions_vtt is not None:
-        _write_captions(captions_vtt, sum(renditions[0].segments_s), out, heights[0])
+        _write_captions(captions_vtt, sum(renditions[0].segments_s), out, heights[0], start_s)
     _write_master(renditions, source.fps, language if captions_vtt is not None else "", out)
     progress(1.0)
     return StreamInfo(source.duration_s, source.frames, source.fps, renditions)
@@ -210,12 +215,13 @@ def _codec_string(stream: av.stream.Stream) -> str:
     return f"mp4a.40.{config[0] >> 3}"
 
 
-def _write_captions(vtt: str, duration_s: float, out: Path, height: int) -> None:
+def _write_captions(vtt: str, duration_s: float, out: Path, height: int, start_s: float) -> None:
     """The plain file for a ``<track>``, and a playlist of one segment on the clock of the picture."""
     (out / CAPTIONS).write_text(vtt, "utf-8")
     folder = out / "captions"
     folder.mkdir(exist_ok=True)
-    clock = f"X-TIMESTAMP-MAP=MPEGTS:{round(90_000 * _start_s(out / f'{height}p'))},LOCAL:00:00:00.000"
+    zero_s = _start_s(out / f"{height}p") - start_s
+    clock = f"X-TIMESTAMP-MAP=MPEGTS:{round(90_000 * zero_s)},LOCAL:00:00:00.000"
     (folder / "captions.vtt").write_text(vtt.replace("WEBVTT\n", f"WEBVTT\n{clock}\n", 1), "utf-8")
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{int(duration_s) + 1}"]
     lines += ["#EXT-X-PLAYLIST-TYPE:VOD", f"#EXTINF:{duration_s:.3f},", "captions.vtt", "#EXT-X-ENDLIST", ""]

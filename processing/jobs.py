@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dbos import DBOS, DBOSClient, EnqueueOptions
 from sqlalchemy.exc import OperationalError
 
 from config.errors import DatabaseUnavailable
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
 
 WORKFLOW = "process_case"
 QUEUE = "cases"
@@ -41,6 +44,8 @@ class JobClient:
 
     def start(self, case_id: str, run: int) -> None:
         """Queue one run of a case; repeating it changes nothing. Raises DatabaseUnavailable."""
+        from dbos import EnqueueOptions
+
         options = EnqueueOptions(
             workflow_name=WORKFLOW,
             queue_name=QUEUE,
@@ -62,6 +67,9 @@ class JobClient:
             self._client.destroy()
 
     def _open(self) -> DBOSClient:
+        # Loaded late: it takes most of a second, and most commands never need it.
+        from dbos import DBOS, DBOSClient
+
         with self._lock:
             if self._client is None:
                 url = engine_url(self._settings)

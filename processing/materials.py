@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.facts import ConsentFacts, PackageFacts
-from archive.models import Case, FaceTemplate, Recording, State, Transition
+from archive.facts import ConsentFacts, PackageFacts, facts_to_dict
+from archive.models import Case, FaceTemplate, Recording, Transition
+from archive.terms import State
 from config.errors import NotFound
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def gather(pipeline: Pipeline, step: str, case_id: str, folder: Path) -> dict[st
             params["edits"] = case.edits
             params["templates"] = _open_templates(pipeline, session, case, folder / "templates")
         if step == "package":
-            params["facts"] = _as_plain(asdict(_package_facts(pipeline, session, case)))
+            params["facts"] = facts_to_dict(_package_facts(pipeline, session, case))
             params["light"] = _recording(session, case).light
             params["notes"] = pipeline.result_of(case, "probe")["notes"]
         return params
@@ -116,27 +115,6 @@ def _package_facts(pipeline: Pipeline, session: Session, case: Case) -> PackageF
             witness_pseudonym=hashlib.sha256(signed.witness_id.encode()).hexdigest()[:12],
         ),
     )
-
-
-TIMES = ("recorded_at", "packaged_at", "signed_at", "expires_at")
-
-
-def _as_plain(facts: dict[str, Any]) -> dict[str, Any]:
-    plain = {name: value.isoformat() if name in TIMES else value for name, value in facts.items()}
-    if "consent" in plain:
-        plain["consent"] = _as_plain(plain["consent"])
-    return plain
-
-
-def read_facts(plain: dict[str, Any]) -> PackageFacts:
-    """The facts that ``gather`` wrote into a job."""
-
-    def timed(raw: dict[str, Any]) -> dict[str, Any]:
-        return {k: dt.datetime.fromisoformat(v) if k in TIMES else v for k, v in raw.items()}
-
-    signed = timed(plain["consent"])
-    signed["purposes"] = tuple(signed["purposes"])
-    return PackageFacts(**{**timed(plain), "consent": ConsentFacts(**signed)})
 
 
 def summarise(pipeline: Pipeline, case: Case) -> dict[str, Any]:

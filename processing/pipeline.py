@@ -23,9 +23,10 @@ from archive import consent
 from archive.audit import record
 from archive.catalog import Catalog
 from archive.fixity import store_package
-from archive.models import Case, Purpose, State, StepRun, utc_now
+from archive.models import Case, StepRun, utc_now
 from archive.states import lock_case, move
 from archive.store import Store
+from archive.terms import Purpose, State
 from archive.vault import Vault
 from config.errors import Cancelled, ChildCrashed, DiskFull, NotFound, VerificationFailed, YianError
 from config.settings import Settings

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from config.errors import (
     EmptyMedia,
     ImplausibleDuration,
-    MediaRejected,
     NoAudio,
     NotMedia,
     NoVideo,
+    TooLong,
     Truncated,
 )
 from processing.boxes import Claim, read_claim
@@ -34,7 +34,10 @@ _ROTATED, _VARIABLE = "rotated", "variable-frame-rate"
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """One file. Sizes are those of the displayed picture, after rotation; fps is an average."""
+    """One file. Sizes are those of the displayed picture, after rotation; fps is an average.
+
+    ``picture_start_s`` is when the first frame stands on the file's own clock, which sound often starts first.
+    """
 
     kind: Literal["video", "audio"]
     container: str
@@ -46,6 +49,7 @@ class MediaInfo:
     fps: float = 0.0
     variable_frame_rate: bool = False
     frames: int = 0
+    picture_start_s: float = 0.0
     audio_codec: str = ""
     audio_channels: int = 0
     audio_rate_hz: int = 0
@@ -144,7 +148,7 @@ def _measure(
     assert main is not None
     rotation_deg = _decode_ends(source, main, tracks[main.index], name)
     sound = _describe_sound(source.format.name, longest.length_s, audio)
-    return sound if video is None else _add_picture(sound, video, tracks[video.index].times_s, rotation_deg)
+    return sound if video is None else _add_picture(sound, video, tracks[video.index], rotation_deg)
 
 
 def _is_cover(stream: av.VideoStream) -> bool:
@@ -186,7 +190,7 @@ def _check_claims(
     if claim.cut or claimed_s > 1.02 * measured_s + 0.75:
         raise Truncated(name=name, detail=f"{found_s:.1f} s")
     if measured_s > max_hours * 3600:
-        raise MediaRejected(name=name, detail=f"{measured_s / 3600:.1f} h > {max_hours:g} h")
+        raise TooLong(name=name, hours=round(measured_s / 3600, 1), max_hours=max_hours)
 
 
 def _decode_ends(
@@ -217,7 +221,8 @@ def _describe_sound(container: str, duration_s: float, audio: av.AudioStream | N
     )
 
 
-def _add_picture(sound: MediaInfo, video: av.VideoStream, stamps_s: Times, rotation_deg: int) -> MediaInfo:
+def _add_picture(sound: MediaInfo, video: av.VideoStream, track: _Track, rotation_deg: int) -> MediaInfo:
+    stamps_s = track.times_s
     variable = _is_variable(stamps_s)
     upright = (video.height, video.width) if rotation_deg % 180 else (video.width, video.height)
     return replace(
@@ -230,6 +235,7 @@ def _add_picture(sound: MediaInfo, video: av.VideoStream, stamps_s: Times, rotat
         fps=round(_frame_rate(video, stamps_s), 3),
         variable_frame_rate=variable,
         frames=len(stamps_s),
+        picture_start_s=round(float(stamps_s[0]) - track.origin_s, 6) if len(stamps_s) else 0.0,
         notes=tuple(code for code, holds in ((_VARIABLE, variable), (_ROTATED, rotation_deg != 0)) if holds),
     )
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.errors import MediaRejected
+from config.errors import FaceCountWrong, MediaRejected
 from config.settings import VisionSettings
 from processing.chains import Box, Seen
 from processing.faces import CenterFaceDetector
@@ -51,7 +51,7 @@ def make_template(photo: Path) -> bytes:
     picture = np.ascontiguousarray(small[:, :, ::-1], np.uint8)
     boxes = CenterFaceDetector(PHOTO_SCORE).detect(picture)
     if len(boxes) != 1:
-        raise MediaRejected(name=photo.name, detail=f"faces={len(boxes)}")
+        raise FaceCountWrong(name=photo.name, faces=len(boxes))
     x0, y0, x1, y1 = (float(value) for value in boxes[0, :4])
     return _encode(picture, (x0, y0, x1, y1)).astype("<f8").tobytes()
 

@@ -1,6 +1,7 @@
 """The pipeline's steps over files, as they run in their child process.
 
-Each takes a Job and returns a few numbers about what it did; everything else it leaves in ``job.out``.
+Each takes a Job and returns a few numbers about what it did; everything else it leaves in ``job.out``. Each
+imports what it needs itself: a step that joins files must not wait for the models to load.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archive.package import build_package
 from config.errors import NoAudio, NoVideo
-from processing import audio, blur, diarize, hls, probe, recognise, tracks, transcribe, transcript, verify
-from processing.faces import Detections, detect_faces, open_detector
-from processing.materials import read_facts
-from processing.media import join_segments
 from processing.step import Job
+
+if TYPE_CHECKING:
+    from processing.tracks import Track
 
 Result = dict[str, Any]
 
@@ -40,6 +39,8 @@ def _part(progress: Progress, begin: float, end: float) -> Progress:
 
 def ingest(job: Job) -> Result:
     """Join the segments of every track into one file each, losing nothing."""
+    from processing.media import join_segments
+
     told = {}
     for done, (name, track) in enumerate(sorted(job.params["tracks"].items())):
         parts = [Path(part) for part in track["parts"]]
@@ -53,6 +54,8 @@ def ingest(job: Job) -> Result:
 
 def probe_step(job: Job) -> Result:
     """Say what was recorded, and refuse what cannot become a case, in words a technician understands."""
+    from processing import probe
+
     told = _read(job.inputs["ingest"] / "tracks.json")
     infos = {}
     for name, track in told.items():
@@ -92,6 +95,8 @@ def _sources(job: Job) -> tuple[dict[str, Any], dict[str, Any], Path]:
 
 def audio_step(job: Job) -> Result:
     """One 16 kHz channel per role for recognition, and the published sound, lined up with the main camera."""
+    from processing import audio
+
     plan, told, folder = _sources(job)
     start_s = told[plan["main_camera"]]["start_s"]
     by_role: dict[str, list[audio.Source]] = {}
@@ -113,6 +118,8 @@ def _channels(job: Job) -> dict[str, Path]:
 
 def speakers(job: Job) -> Result:
     """Who speaks when, from which microphone hears whom best."""
+    from processing import diarize, transcript
+
     turns = diarize.turns_per_microphone(_channels(job))
     _write(job.out / "turns.json", [turn.to_dict() for turn in turns])
     (job.out / "turns.rttm").write_text(transcript.to_rttm(turns, job.params["case"]))
@@ -120,6 +127,8 @@ def speakers(job: Job) -> Result:
 
 
 def transcribe_step(job: Job) -> Result:
+    from processing import transcribe, transcript
+
     turns = [transcript.Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
     text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress)
     _write(job.out / "transcript.json", text.to_dict())
@@ -131,6 +140,8 @@ def transcribe_step(job: Job) -> Result:
 
 def faces(job: Job) -> Result:
     """Find faces in every camera's picture."""
+    from processing.faces import detect_faces, open_detector
+
     plan, told, folder = _sources(job)
     detector = open_detector(job.vision)
     looks = 0
@@ -149,6 +160,9 @@ def faces(job: Job) -> Result:
 
 def blur_step(job: Job) -> Result:
     """Decide about every track and render every camera with all but the kept faces hidden."""
+    from processing import blur, recognise, tracks
+    from processing.faces import Detections
+
     plan, told, folder = _sources(job)
     templates = [Path(path).read_bytes() for path in job.params["templates"]]
     cameras = {}
@@ -173,7 +187,7 @@ def blur_step(job: Job) -> Result:
     return {"cameras": cameras}
 
 
-def _count(found: list[tracks.Track]) -> Result:
+def _count(found: list[Track]) -> Result:
     kept = [track for track in found if track.decision == "keep"]
     return {
         "kept": len(kept),
@@ -193,6 +207,8 @@ def _count(found: list[tracks.Track]) -> Result:
 
 def verify_step(job: Job) -> Result:
     """Attack our own output: look for faces that anybody could still recognise."""
+    from processing import tracks, verify
+
     plan, told, folder = _sources(job)
     reports = {}
     total = len(plan["cameras"])
@@ -217,7 +233,10 @@ def verify_step(job: Job) -> Result:
 
 def stream(job: Job) -> Result:
     """HLS in several renditions, an MP4, a poster and captions, for every camera; the main one on top."""
+    from processing import hls
+
     plan = _read(job.inputs["probe"] / "plan.json")
+    media = _read(job.inputs["probe"] / "media.json")
     sound = job.inputs["audio"] / "sound.m4a"
     captions = (job.inputs["transcribe"] / "transcript.vtt").read_text()
     renditions = []
@@ -230,6 +249,7 @@ def stream(job: Job) -> Result:
             captions,
             folder,
             media=job.media,
+            start_s=media[camera]["picture_start_s"],
             progress=_part(job.progress, done / total, (done + 1) / total),
         )
         if camera == plan["main_camera"]:
@@ -239,6 +259,9 @@ def stream(job: Job) -> Result:
 
 def package(job: Job) -> Result:
     """The BagIt bag of everything that is published."""
+    from archive.facts import facts_from_dict
+    from archive.package import build_package
+
     source = job.folder / "payload"
     shutil.copytree(job.inputs["stream"] / "media", source / "media")
     for folder, step, names in (
@@ -253,7 +276,7 @@ def package(job: Job) -> Result:
         shutil.copy(path, source / "reports" / path.name)
     _write(source / "reports" / "light.json", job.params["light"])
     _write(source / "reports" / "processing.json", _processing_report(job))
-    info = build_package(source, job.out / "bag", read_facts(job.params["facts"]))
+    info = build_package(source, job.out / "bag", facts_from_dict(job.params["facts"]))
     return {"files": info.files, "bytes": info.size_bytes}
 
 
@@ -269,12 +292,16 @@ def _processing_report(job: Job) -> Result:
 
 def make_template(job: Job) -> Result:
     """An enrolled expert's face template out of one photograph."""
+    from processing import recognise
+
     (job.out / "template").write_bytes(recognise.make_template(Path(job.params["photo"])))
     return {}
 
 
 def blur_file(job: Job) -> Result:
     """``yian blur``: one file of anybody's."""
+    from processing import blur
+
     report = blur.blur_file(
         Path(job.params["source"]),
         Path(job.params["target"]),
@@ -289,6 +316,8 @@ def blur_file(job: Job) -> Result:
 
 def transcribe_files(job: Job) -> Result:
     """``yian transcribe``: any files, one per microphone."""
+    from processing import transcribe
+
     files = {role: Path(path) for role, path in job.params["files"].items()}
     text = transcribe.transcribe_files(files, Path(job.params["target"]), job.speech, job.progress)
     return text.to_dict()
@@ -296,6 +325,8 @@ def transcribe_files(job: Job) -> Result:
 
 def probe_file(job: Job) -> Result:
     """Whether one file can be taken in as a camera or a microphone."""
+    from processing import probe
+
     told = job.params
     info = probe.probe(
         Path(told["source"]),

@@ -18,7 +18,7 @@ HELD_BACK_VARIANTS = ("m6", "m7", "f5")
 HELD_BACK_SPEEDS = (154, 171, 188)
 HELD_BACK_PITCHES = (43, 52, 61)
 
-# Voices that sing, whisper or speak at another speed than told are left out: nothing in the clinic sounds like them.
+# Voices that whisper, croak or ignore the speed they are told are left out.
 _TRAINING_VARIANTS = (
     *("", "m1", "m2", "m3", "m4", "m5", "f1", "f2", "f3", "f4", "Annie", "Andy", "linda", "adam", "edward"),
     *("Alex", "Mario", "max", "paul", "rob", "victor", "zac", "iven", "marcelo"),
@@ -47,7 +47,7 @@ def _render_job(job: tuple[str, Voice]) -> Clip:
 
 
 def render_corpus(seed: int) -> Corpus:
-    """All training speech, about seven hours, in about two minutes. The dialogue is spoken most by its own two."""
+    """All training speech, about six hours, in about two minutes. The dialogue is spoken most by its own two."""
     rng = random.Random(seed)
     demo_variants = [voice.variant for voice in DEMO_VOICES.values()]
     dialogue = [line.text for line in load_dialogue()]

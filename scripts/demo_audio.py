@@ -16,6 +16,8 @@ ROLES = ("expert", "patient")
 
 _FIRST_TURN_S = 1.0
 _GAP_S = (0.3, 0.9)
+# Who goes on after a pause begins a new turn only if the pause is longer than one within a sentence.
+_PAUSE_S = 0.9
 _SPEECH_PEAK = 0.5
 _CROSS_TALK_DB = -14.0
 # How much later each microphone hears the other speaker: about 60 and 80 cm further away.
@@ -62,7 +64,7 @@ def render_tracks(
     spoken = {role: np.zeros(length, np.float32) for role in ROLES}
     turns: list[Turn] = []
     start_s = _FIRST_TURN_S
-    for clip in clips:
+    for clip, following in zip(clips, [*clips[1:], None], strict=True):
         signal = read_mono(speech_dir / clip["file"], rate_hz)
         start = round(start_s * rate_hz)
         if start + len(signal) > length:
@@ -70,7 +72,8 @@ def render_tracks(
         spoken[clip["role"]][start : start + len(signal)] = signal * (_SPEECH_PEAK / np.abs(signal).max())
         end_s = start_s + len(signal) / rate_hz
         turns.append(Turn(clip["role"], round(start_s, 3), round(end_s, 3), clip["text"]))
-        start_s = end_s + random.uniform(*_GAP_S)
+        goes_on = following is not None and following["role"] == clip["role"]
+        start_s = end_s + (_PAUSE_S if goes_on else random.uniform(*_GAP_S))
     tracks = {}
     for role, other in zip(ROLES, reversed(ROLES), strict=True):
         late = round(_CROSS_TALK_DELAY_S[role] * rate_hz)

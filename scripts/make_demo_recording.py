@@ -77,7 +77,7 @@ def _person(
     mask = np.zeros(picture.shape[:2], np.uint8)
     cv2.ellipse(mask, head, head_axes, 0, 0, 360, 255, -1)
     cv2.fillPoly(mask, [np.array(body, np.int32)], 255)
-    soft = cv2.GaussianBlur(mask, (0, 0), 6).astype(np.float32) / 255
+    soft = cv2.GaussianBlur(mask, (0, 0), 6).astype(np.float32) / np.float32(255)
     return Person(np.asarray(picture, np.uint8), soft, (float(head[0]), float(head[1])))
 
 

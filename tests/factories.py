@@ -16,8 +16,9 @@ from api import actions
 from api.auth import hash_password, open_session
 from api.core import Core, open_core
 from archive.consent import SignedForm
-from archive.models import Case, Decision, Kind, Purpose, Role, State, User, new_id, utc_now
+from archive.models import Case, User, new_id, utc_now
 from archive.states import lock_case, move
+from archive.terms import Decision, Kind, Purpose, Role, State
 from config.settings import ArchiveSettings, MediaSettings, Settings, WebSettings
 from processing.hls import package_stream
 from processing.jobs import JobClient

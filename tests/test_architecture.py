@@ -17,7 +17,15 @@ MAY_IMPORT = {
     "processing": {"processing", "archive", "config"},
     "api": {"api", "processing", "capture", "archive", "config", "scripts"},
 }
-HEAVY_AT_A_STATION = {"cv2", "faster_whisper", "onnxruntime", "face_recognition", "dlib", "sqlalchemy", "dbos"}
+HEAVY_AT_A_STATION = {
+    "cv2",
+    "faster_whisper",
+    "onnxruntime",
+    "face_recognition",
+    "dlib",
+    "sqlalchemy",
+    "dbos",
+}
 
 
 def modules(folder: str) -> list[Path]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api import actions
 from api.commands.common import AsJson, CaseId, opened, operator
 from api.console import both, out, print_json, print_table, progress_bar, say
-from api.core import Core
 from api.messages import load_messages
-from archive.fixity import export_package, verify_package
-from archive.models import Case, State
+from archive.terms import State
 from config.errors import NotFound, PackageInvalid, error_from_dict
+
+if TYPE_CHECKING:
+    from api.core import Core
+    from archive.models import Case
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -69,6 +70,8 @@ def list_cases(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help=both("cli.opt.limit"))] = 50,
     as_json: AsJson = False,
 ) -> None:
+    from api import actions
+
     with opened() as core:
         cases = actions.list_cases(core, operator(core), state=state, query=search, limit=limit)
         if as_json:
@@ -94,6 +97,8 @@ def list_cases(
 
 @app.command(help=both("cli.case.show"))
 def show(case_id: CaseId, as_json: AsJson = False) -> None:
+    from api import actions
+
     with opened() as core:
         case = actions.show_case(core, operator(core), case_id)
         if as_json:
@@ -130,6 +135,8 @@ def print_reason(case: Case) -> None:
 
 @app.command(help=both("cli.case.retry"))
 def retry(case_id: CaseId) -> None:
+    from api import actions
+
     with opened() as core:
         case = actions.retry_case(core, operator(core), case_id)
         say("cli.case.retried", case=case.id)
@@ -137,12 +144,16 @@ def retry(case_id: CaseId) -> None:
 
 @app.command(help=both("cli.case.cancel"))
 def cancel(case_id: CaseId) -> None:
+    from api import actions
+
     with opened() as core:
         case = actions.cancel_case(core, operator(core), case_id)
         say("cli.case.cancelled", case=case.id)
 
 
 def _packaged(core: Core, case_id: str) -> tuple[Case, str]:
+    from api import actions
+
     case = actions.show_case(core, operator(core), case_id)
     if case.package_prefix is None:
         raise NotFound(what="package", id=case_id)
@@ -151,6 +162,8 @@ def _packaged(core: Core, case_id: str) -> tuple[Case, str]:
 
 @app.command(help=both("cli.case.verify"))
 def verify(case_id: CaseId, as_json: AsJson = False) -> None:
+    from archive.fixity import verify_package
+
     with opened() as core:
         case, prefix = _packaged(core, case_id)
         found = verify_package(core.store, prefix, case.package_seal)
@@ -175,6 +188,8 @@ def verify(case_id: CaseId, as_json: AsJson = False) -> None:
 
 @app.command(help=both("cli.case.export"))
 def export(case_id: CaseId, folder: Annotated[Path, typer.Argument(help=both("cli.arg.folder"))]) -> None:
+    from archive.fixity import export_package
+
     with opened() as core:
         case, prefix = _packaged(core, case_id)
         target = folder / case.id
@@ -184,6 +199,8 @@ def export(case_id: CaseId, folder: Annotated[Path, typer.Argument(help=both("cl
 
 
 def counters(as_json: AsJson = False) -> None:
+    from api import actions
+
     with opened() as core:
         found = actions.counters(core, operator(core))
         if as_json:

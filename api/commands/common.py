@@ -6,16 +6,18 @@ import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy import select
 
 from api.console import both
-from api.core import Core, open_core
-from archive.models import Role, User
+from archive.terms import Role
 from config.errors import NotFound
 from config.settings import load_settings
+
+if TYPE_CHECKING:
+    from api.core import Core
+    from archive.models import User
 
 AsJson = Annotated[bool, typer.Option("--json", help=both("cli.opt.json"))]
 CaseId = Annotated[str, typer.Argument(metavar="ID", help=both("cli.arg.case"))]
@@ -25,6 +27,8 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help=both("cli.
 
 @contextmanager
 def opened() -> Iterator[Core]:
+    from api.core import open_core
+
     core = open_core(load_settings())
     try:
         yield core
@@ -37,6 +41,8 @@ def operator(core: Core) -> User:
 
     What needs a named person (recording, consent, review) goes through ``named`` instead.
     """
+    from archive.models import User
+
     return User(
         id=f"cli:{getpass.getuser()}",
         username="",
@@ -48,6 +54,10 @@ def operator(core: Core) -> User:
 
 def named(core: Core, username: str) -> User:
     """The person of that login name. Raises NotFound."""
+    from sqlalchemy import select
+
+    from archive.models import User
+
     with core.catalog.read() as session:
         user = session.scalar(select(User).where(User.username == username, User.active))
     if user is None:

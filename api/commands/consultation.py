@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from api import actions
 from api.commands.common import As, named, opened
 from api.console import both, say
-from archive.consent import SignedForm
-from archive.models import Kind, Purpose, utc_now
+from archive.terms import Kind, Purpose
 from config.errors import ConsentFormRejected
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,6 +25,9 @@ def add(
     kind: Annotated[Kind, typer.Option(help=both("cli.opt.kind"))] = Kind.CONSULTATION,
     at: Annotated[datetime | None, typer.Option(help=both("cli.opt.at"))] = None,
 ) -> None:
+    from api import actions
+    from archive.models import utc_now
+
     with opened() as core:
         when = at.replace(tzinfo=core.settings.zone) if at else utc_now()
         consultation = actions.schedule_consultation(
@@ -48,6 +49,10 @@ def consent(
     text: Annotated[Path, typer.Option(help=both("cli.opt.consent-text"))],
     signature: Annotated[Path, typer.Option(help=both("cli.opt.signature"))],
 ) -> None:
+    from api import actions
+    from archive.consent import SignedForm
+    from archive.models import utc_now
+
     try:
         form = SignedForm(tuple(str(p) for p in purpose), text.read_text(), signature.read_bytes(), utc_now())
     except (OSError, UnicodeDecodeError) as error:
@@ -59,6 +64,8 @@ def consent(
 
 @app.command(help=both("cli.consultation.withdraw"))
 def withdraw(consultation_id: ConsultationId, user: As) -> None:
+    from api import actions
+
     with opened() as core:
         actions.withdraw_consent(core, named(core, user), consultation_id)
         say("cli.consultation.withdrawn", id=consultation_id)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from sqlalchemy import select
 
 from api.commands.common import AsJson, PasswordStdin, ask_password, opened, operator
 from api.console import both, print_json, print_table, say
-from archive.models import Role, User
+from archive.terms import Role
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -31,6 +30,10 @@ def add(
 
 @app.command("list", help=both("cli.user.list"))
 def list_users(as_json: AsJson = False) -> None:
+    from sqlalchemy import select
+
+    from archive.models import User
+
     with opened() as core:
         with core.catalog.read() as session:
             users = session.scalars(select(User).order_by(User.username)).all()

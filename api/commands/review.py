@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from api import actions
 from api.commands.common import As, CaseId, PasswordStdin, opened, proven
 from api.console import both, say
-from archive.models import Decision
+from archive.terms import Decision
 from config.errors import EditsRejected
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,6 +20,8 @@ Note = Annotated[str, typer.Option(help=both("cli.opt.note"))]
 def _decide(
     case_id: str, username: str, from_stdin: bool, decision: Decision, note: str, edits: dict[str, Any] | None
 ) -> None:
+    from api import actions
+
     with opened() as core:
         user = proven(core, username, from_stdin)
         case = actions.decide(core, user, case_id, decision, note=note, edits=edits)

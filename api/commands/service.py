@@ -6,15 +6,17 @@ import os
 import signal
 import threading
 from contextlib import ExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.commands.common import opened
 from api.console import both, say
-from api.core import Core
 from config.log import configure_logging
 from config.settings import load_settings
+
+if TYPE_CHECKING:
+    from api.core import Core
 
 
 def serve(
@@ -40,7 +42,12 @@ def run_server(core: Core, host: str, port: int, with_worker: bool) -> None:
             stack.enter_context(Engine(core.settings, core.catalog, core.store, core.vault))
         say("cli.serve.ready", url=f"http://{host}:{port}")
         uvicorn.run(
-            create_app(core.settings, core=core), host=host, port=port, log_config=None, server_header=False
+            create_app(core.settings, core=core),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
         )
 
 

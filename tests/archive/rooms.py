@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from api.core import Core, open_core
 from archive.consent import SignedForm
-from archive.models import Case, Consultation, Kind, Purpose, Recording, Role, State, User, new_id, utc_now
+from archive.models import Case, Consultation, Recording, User, new_id, utc_now
+from archive.terms import Kind, Purpose, Role, State
 from config.settings import ArchiveSettings, Settings
 from tests.factories import CONSENT_TEXT, EVERY_PURPOSE, PNG, CountingJobs
 
@@ -47,7 +48,12 @@ class Room:
                 scheduled_at=utc_now(),
                 created_by=technician.id,
             )
-            consultation.case = Case(base_code=consultation.base_code, state=state, package_seal=seal)
+            consultation.case = Case(
+                base_code=consultation.base_code,
+                state=state,
+                package_seal=seal,
+                summary={"verification": {"verdict": "pass", "moments": 0}},
+            )
             session.add(consultation)
             session.flush()
             session.add(

@@ -8,7 +8,8 @@ import pytest
 
 from archive import consent
 from archive.consent import SignedForm
-from archive.models import Case, Consultation, Purpose, Role, State, utc_now
+from archive.models import Case, Consultation, utc_now
+from archive.terms import Purpose, Role, State
 from config.errors import (
     ConsentExpired,
     ConsentFormRejected,

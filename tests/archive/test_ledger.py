@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,8 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
 from archive import ledger
-from archive.models import AuditEvent, Case, LedgerEntry, Role, State, User, utc_now
+from archive.models import AuditEvent, Case, LedgerEntry, User, utc_now
+from archive.terms import Role, State
 from tests.archive.rooms import Room, open_room
 
 WRITERS = 50
@@ -124,7 +126,7 @@ def test_sessions_fall_into_the_calendar_year_of_the_base(room: Room) -> None:
 
 @pytest.mark.parametrize("table", [LedgerEntry, AuditEvent])
 def test_the_database_itself_refuses_to_change_or_delete_what_was_counted_or_logged(
-    room: Room, table: type[LedgerEntry] | type[AuditEvent]
+    room: Room, table: type[LedgerEntry | AuditEvent]
 ) -> None:
     (case,) = published(room, 1)
     with room.core.catalog.write() as session:
@@ -141,7 +143,7 @@ spans = st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 1000)).map(lambda pa
 @given(spans)
 def test_merged_spans_cover_the_same_seconds_and_are_disjoint(given_spans: list[list[float]]) -> None:
     merged = ledger.merge_spans([list(span) for span in given_spans])
-    for before, after in zip(merged, merged[1:], strict=False):
+    for before, after in itertools.pairwise(merged):
         assert before[1] < after[0]
     for probe in {edge for span in given_spans for edge in span}:
         inside = any(start <= probe < end for start, end in given_spans if end > start)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from archive import consent, ledger, release
-from archive.models import Case, Consultation, Decision, Level, Purpose, Role, State, User
+from archive.models import Case, Consultation, User
+from archive.terms import Decision, Level, Purpose, Role, State
 from config.errors import (
     AlreadyDecided,
     ConsentWithdrawn,

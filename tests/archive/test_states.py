@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from archive.models import Role, State, Transition
+from archive.models import Transition
 from archive.states import EDGES, lock_case, move
+from archive.terms import Role, State
 from config.errors import IllegalTransition, NotFound
 from tests.archive.rooms import open_room
 

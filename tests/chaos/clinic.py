@@ -16,7 +16,8 @@ from api import actions
 from api.core import Core, open_core
 from api.ingest import plan_tracks
 from archive.consent import SignedForm
-from archive.models import Case, Kind, Role, State, StepRun, User, utc_now
+from archive.models import Case, StepRun, User, utc_now
+from archive.terms import Kind, Role, State
 from config.settings import ArchiveSettings, ProcessingSettings, Settings
 from tests.conftest import REPOSITORY
 from tests.factories import CONSENT_TEXT, EVERY_PURPOSE, PNG, make_user

@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from archive.fixity import verify_package
-from archive.models import Case, State
+from archive.models import Case, StepRun
+from archive.terms import State
 from processing.pipeline import STEPS
 from scripts.make_demo_recording import make_recording
 from tests.chaos.clinic import Clinic, alive, descendants, kill, open_clinic, until
@@ -77,13 +79,11 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     workers = [first, clinic.start_worker()]
     case = upload(clinic, recording)
     for step in STEPS:
-        row = until(
-            lambda: (r := clinic.running(case.id)) and r.step == step.name and r, f"{step.name} runs"
-        )
+        row = until(partial(runs, clinic, case.id, step.name), f"{step.name} runs")
         victim = next(w for w in workers if row.worker in (clinic.logs / log_of(clinic, w)).read_text())
         below = descendants(victim.pid)
         kill(victim)
-        until(lambda: not any(alive(pid) for pid in below), "its child processes are gone", 10)
+        until(partial(all_gone, below), "its child processes are gone", 10)
         workers.remove(victim)
         workers.append(clinic.start_worker())
 
@@ -94,12 +94,22 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     assert ended == Counter(step.name for step in STEPS)
     assert begun == Counter({step.name: 2 for step in STEPS})
     assert contents(clinic, survivor) == contents(clinic, undisturbed)
-    assert survivor.package_prefix and verify_package(
-        clinic.core.store, survivor.package_prefix, survivor.package_seal
-    ) == []
+    assert (
+        survivor.package_prefix
+        and verify_package(clinic.core.store, survivor.package_prefix, survivor.package_seal) == []
+    )
     left = [path for path in (clinic.core.settings.home / "workers").glob("*/*")]
     assert left == [], "a dead worker's copies of the recording are still there"
     print(json.dumps({"takeover_s": takeovers_s(survivor)}))
+
+
+def runs(clinic: Clinic, case_id: str, step: str) -> StepRun | None:
+    row = clinic.running(case_id)
+    return row if row is not None and row.step == step else None
+
+
+def all_gone(pids: set[int]) -> bool:
+    return not any(map(alive, pids))
 
 
 def log_of(clinic: Clinic, worker: object) -> str:

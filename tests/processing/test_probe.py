@@ -13,10 +13,10 @@ import pytest
 from config.errors import (
     EmptyMedia,
     ImplausibleDuration,
-    MediaRejected,
     NoAudio,
     NotMedia,
     NoVideo,
+    TooLong,
     Truncated,
     YianError,
 )
@@ -103,7 +103,7 @@ def test_two_frames_eight_hours_apart_are_no_recording(tmp_path: Path) -> None:
 
 def test_a_recording_over_the_limit_is_refused(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.wav", tone(40, 440))
-    with pytest.raises(MediaRejected):
+    with pytest.raises(TooLong):
         probe(path, "a.wav", max_hours=0.01)
 
 

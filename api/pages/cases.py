@@ -1,0 +1,168 @@
+"""The list of cases, and one case: to watch it, to review it, to see what went wrong with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+
+from api import actions
+from api.core import Core
+from api.deps import Actor, InCore, Words
+from api.doors import EVERY_ROLE, Doors
+from api.messages import Messages
+from api.pages.render import clock, page
+from api.progress import share_of, steps_of
+from api.routes.cases import OPERATORS
+from api.schemas import Id, Note
+from archive.models import Case, User
+from archive.terms import Decision, Role, State
+from config.errors import error_from_dict
+
+doors = Doors("pages", in_schema=False)
+
+PAGE_SIZE = 30
+# What the stream step makes for a player.
+MEDIA = {
+    "playlist": "master.m3u8",
+    "fallback": "video.mp4",
+    "poster": "poster.jpg",
+    "captions": "captions.vtt",
+}
+RUNNING = frozenset({State.RECORDING, State.UPLOADED, State.PROCESSING})
+PLAYABLE = frozenset({State.IN_REVIEW, State.EXPERT_REVIEW, State.PUBLISHED})
+REVIEWER_OF = {State.IN_REVIEW: Role.REVIEWER, State.EXPERT_REVIEW: Role.EXPERT}
+WITHDRAWERS = (Role.TECHNICIAN, Role.EXPERT, Role.MANAGER)
+
+
+@doors.get("/", roles=EVERY_ROLE, summary="The list of cases")
+def show_list(
+    request: Request,
+    actor: Actor,
+    core: InCore,
+    state: str = "",
+    q: Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")] = "",
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> Response:
+    wanted = State(state) if state in set(State) else None
+    found = actions.list_cases(core, actor, state=wanted, query=q, limit=PAGE_SIZE + 1, offset=offset)
+    rows = [{"case": case, "share": share_of(case, steps_of(case))} for case in found[:PAGE_SIZE]]
+    states = [] if actor.role is Role.TRAINEE else list(State)
+    return page(
+        request,
+        "cases.html",
+        rows=rows,
+        states=states,
+        wanted=wanted,
+        query=q,
+        offset=offset,
+        page_size=PAGE_SIZE,
+        more=len(found) > PAGE_SIZE,
+        running=RUNNING,
+        counters=actions.counters(core, actor),
+        clock=clock,
+    )
+
+
+@doors.get("/cases/{id}", roles=EVERY_ROLE, summary="One case")
+def show_case(
+    request: Request, id: Id, actor: Actor, core: InCore, words: Words, camera: str = ""
+) -> Response:
+    case = actions.show_case(core, actor, id)
+    cameras = case.summary.get("cameras", [])
+    main = case.summary.get("main_camera", "")
+    chosen = camera if camera in cameras else main
+    shown = _shown(case, actor, words)
+    # The main camera's stream lies on top of the media folder, every other one's in a folder of its name.
+    media = _media(case, "" if chosen == main else f"{chosen}/") if _may_watch(case, actor) else None
+    names = _names(core, case)
+    return page(request, "case.html", names=names, media=media, cameras=cameras, camera=chosen, **shown)
+
+
+@doors.post(
+    "/cases/{id}/review", roles=(Role.REVIEWER, Role.EXPERT), summary="Approve or reject from the page"
+)
+async def review(
+    request: Request,
+    id: Id,
+    actor: Actor,
+    core: InCore,
+    decision: Annotated[Decision, Form()],
+    note: Annotated[Note, Form()] = "",
+) -> Response:
+    edits = edits_of([(name, str(value)) for name, value in (await request.form()).multi_items()])
+    wanted = edits if decision is Decision.REJECT else None
+    await run_in_threadpool(actions.decide, core, actor, id, decision, note=note, edits=wanted)
+    return RedirectResponse(f"/cases/{id}", status_code=303)
+
+
+@doors.post("/cases/{id}/retry", roles=OPERATORS, summary="Retry from the page")
+def retry(id: Id, actor: Actor, core: InCore) -> Response:
+    actions.retry_case(core, actor, id)
+    return RedirectResponse(f"/cases/{id}", status_code=303)
+
+
+@doors.post("/cases/{id}/cancel", roles=OPERATORS, summary="Cancel from the page")
+def cancel(id: Id, actor: Actor, core: InCore) -> Response:
+    actions.cancel_case(core, actor, id)
+    return RedirectResponse(f"/cases/{id}", status_code=303)
+
+
+@doors.post("/cases/{id}/withdraw", roles=WITHDRAWERS, summary="Withdraw the patient's consent from the page")
+def withdraw(id: Id, actor: Actor, core: InCore, sure: Annotated[bool, Form()]) -> Response:
+    if sure:
+        actions.withdraw_consent(core, actor, id)
+    return RedirectResponse(f"/cases/{id}", status_code=303)
+
+
+def edits_of(fields: list[tuple[str, str]]) -> dict[str, Any]:
+    """The face decisions of the form: a field ``face:<camera>:<track>`` with ``keep`` or ``blur`` for each."""
+    edits: dict[str, Any] = {}
+    for name, value in fields:
+        kind, _, place = name.partition(":")
+        camera, _, track = place.rpartition(":")
+        if kind == "face" and camera and track.isdecimal() and value in ("keep", "blur"):
+            told = edits.setdefault(camera, {"keep_tracks": [], "blur_tracks": []})
+            told[f"{value}_tracks"].append(int(track))
+    return edits
+
+
+def _shown(case: Case, actor: User, words: Messages) -> dict[str, Any]:
+    steps = steps_of(case)
+    staff = actor.role is not Role.TRAINEE
+    signed = {review.user_id for review in case.reviews if review.edit == case.edit}
+    return {
+        "case": case,
+        "summary": case.summary,
+        "staff": staff,
+        "reports_watching": actor.role is Role.TRAINEE,
+        "may_review": REVIEWER_OF.get(case.state) is actor.role and actor.id not in signed,
+        "may_retry": case.state is State.FAILED and actor.role in OPERATORS,
+        "may_cancel": case.state is State.PROCESSING and actor.role in OPERATORS,
+        "may_withdraw": actor.role in WITHDRAWERS
+        and bool(case.consultation.consents)
+        and case.state is not State.WITHDRAWN,
+        "reason": words.error(error_from_dict(case.reason)) if staff and case.reason else None,
+        "steps": steps,
+        "share": share_of(case, steps),
+        "running": case.state in RUNNING,
+        "clock": clock,
+    }
+
+
+def _names(core: Core, case: Case) -> dict[str, str]:
+    ids = {move.actor for move in case.history}
+    with core.catalog.read() as session:
+        rows = session.execute(select(User.id, User.name).where(User.id.in_(ids)))
+        return {row.id: row.name for row in rows}
+
+
+def _may_watch(case: Case, actor: User) -> bool:
+    return case.state in PLAYABLE and actor.role is not Role.TECHNICIAN
+
+
+def _media(case: Case, folder: str) -> dict[str, str]:
+    return {name: f"/api/cases/{case.id}/media/{folder}{file}" for name, file in MEDIA.items()}

@@ -1,0 +1,95 @@
+"""Consultations and the patient's consent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+from fastapi import File, Form, Query, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from api import actions
+from api.deps import Actor, InCore
+from api.doors import Doors
+from api.schemas import CaseState, ConsentAnswer, ConsultationAnswer, ConsultationRequest, Created, Id
+from archive.consent import MAX_SIGNATURE_BYTES, SignedForm
+from archive.terms import Role
+from config.errors import ConsentFormRejected
+
+doors = Doors("consultations")
+
+STAFF = (Role.TECHNICIAN, Role.REVIEWER, Role.EXPERT, Role.MANAGER)
+PLANNERS = (Role.TECHNICIAN, Role.MANAGER)
+# The form's text and the multipart frame around the signature.
+FORM_BYTES = MAX_SIGNATURE_BYTES + 256 * 1024
+
+
+@doors.post("/api/consultations", roles=PLANNERS, summary="Plan a consultation", status_code=201)
+def schedule(asked: ConsultationRequest, actor: Actor, core: InCore) -> Created:
+    planned = actions.schedule_consultation(
+        core,
+        actor,
+        title=asked.title,
+        kind=asked.kind,
+        expert_id=asked.expert_id,
+        scheduled_at=asked.scheduled_at,
+        patient_pseudonym=asked.patient_pseudonym,
+    )
+    return Created(id=planned.id)
+
+
+@doors.get("/api/consultations", roles=STAFF, summary="Consultations of one's base, newest first")
+def list_all(
+    actor: Actor,
+    core: InCore,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> list[ConsultationAnswer]:
+    found = actions.list_consultations(core, actor, limit=limit, offset=offset)
+    return [ConsultationAnswer.of(consultation) for consultation in found]
+
+
+@doors.get("/api/consultations/{id}", roles=STAFF, summary="One consultation with its consents")
+def show(id: Id, actor: Actor, core: InCore) -> ConsultationAnswer:
+    return ConsultationAnswer.of(actions.show_consultation(core, actor, id))
+
+
+@doors.post(
+    "/api/consultations/{id}/consent",
+    roles=PLANNERS,
+    summary="Keep a signed consent form",
+    status_code=201,
+    body_bytes=FORM_BYTES,
+)
+async def sign(
+    id: Id,
+    actor: Actor,
+    core: InCore,
+    purposes: Annotated[list[str], Form(max_length=20)],
+    text: Annotated[str, Form(max_length=20_000, pattern=r"^[^\x00]*$")],
+    signed_at: Annotated[str, Form(max_length=40)],
+    signature: Annotated[UploadFile, File()],
+) -> ConsentAnswer:
+    form = SignedForm(
+        purposes=tuple(purposes),
+        text=text,
+        signature=await signature.read(MAX_SIGNATURE_BYTES + 1),
+        signed_at=_time(signed_at),
+    )
+    return ConsentAnswer.of(await run_in_threadpool(actions.sign_consent, core, actor, id, form))
+
+
+@doors.post(
+    "/api/consultations/{id}/consent/withdraw",
+    roles=(Role.TECHNICIAN, Role.EXPERT, Role.MANAGER),
+    summary="Withdraw the patient's consent: processing and playing stop at once",
+)
+def withdraw(id: Id, actor: Actor, core: InCore) -> CaseState:
+    return CaseState.of(actions.withdraw_consent(core, actor, id))
+
+
+def _time(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConsentFormRejected(problem="the time of signing is not an ISO 8601 time") from error

@@ -1,0 +1,298 @@
+"""What goes over the wire: requests as they are accepted, answers as they are given. Storage never leaks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from archive.models import Case, Consent, Consultation, Segment, User
+from archive.terms import Decision, Kind, Role, State
+
+# PostgreSQL refuses NUL in a text; other control characters have no place in a name either.
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Note = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+# Identifiers of cases, consultations and recordings.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,32}$")]
+TrackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+MAX_SPANS = 500
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class LoginRequest(Request):
+    username: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class LoginAnswer(BaseModel):
+    token: str
+
+
+class UserRequest(Request):
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{1,63}$")]
+    name: Annotated[Name, Field(max_length=64)]
+    role: Role
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class UserAnswer(BaseModel):
+    id: str
+    username: str
+    name: str
+    role: Role
+    base: str
+
+    @classmethod
+    def of(cls, user: User) -> UserAnswer:
+        return cls(id=user.id, username=user.username, name=user.name, role=user.role, base=user.base_code)
+
+
+class ConsultationRequest(Request):
+    title: Annotated[Name, Field(max_length=200)]
+    kind: Kind
+    expert_id: Annotated[Name, Field(max_length=16)]
+    scheduled_at: AwareDatetime
+    patient_pseudonym: Annotated[Name, Field(max_length=32)] | None = None
+
+
+class ConsentAnswer(BaseModel):
+    id: str
+    purposes: list[str]
+    text_sha256: str
+    signature_sha256: str
+    signed_at: dt.datetime
+    expires_at: dt.datetime
+    withdrawn_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, consent: Consent) -> ConsentAnswer:
+        return cls(**{name: getattr(consent, name) for name in cls.model_fields})
+
+
+class ConsultationAnswer(BaseModel):
+    id: str
+    kind: Kind
+    title: str
+    expert: str
+    patient_pseudonym: str
+    scheduled_at: dt.datetime
+    state: State
+    consents: list[ConsentAnswer]
+
+    @classmethod
+    def of(cls, consultation: Consultation) -> ConsultationAnswer:
+        return cls(
+            id=consultation.id,
+            kind=consultation.kind,
+            title=consultation.title,
+            expert=consultation.expert.name,
+            patient_pseudonym=consultation.patient_pseudonym,
+            scheduled_at=consultation.scheduled_at,
+            state=consultation.case.state,
+            consents=[ConsentAnswer.of(consent) for consent in consultation.consents],
+        )
+
+
+class Created(BaseModel):
+    id: str
+
+
+class RecordingRequest(Request):
+    rig: dict[str, Any]
+    light: dict[str, Any] | None = None
+    started_at: AwareDatetime
+
+
+class RecordingAnswer(BaseModel):
+    recording: str
+
+
+class SegmentAnswer(BaseModel):
+    track: str
+    index: int
+    sha256: str
+    size: int
+
+    @classmethod
+    def of(cls, segment: Segment) -> SegmentAnswer:
+        return cls(track=segment.track, index=segment.index, sha256=segment.sha256, size=segment.size)
+
+
+class SegmentsAnswer(BaseModel):
+    segments: list[SegmentAnswer]
+
+
+class TrackRequest(Request):
+    kind: Literal["video", "audio"]
+    role: Annotated[Name, Field(max_length=32)]
+    segments: Annotated[int, Field(ge=0, le=100_000)]
+    whole: bool = False
+
+
+class CompleteRequest(Request):
+    tracks: Annotated[dict[TrackName, TrackRequest], Field(max_length=32)]
+    seconds: Seconds
+
+
+class CaseState(BaseModel):
+    case: str
+    state: State
+
+    @classmethod
+    def of(cls, case: Case) -> CaseState:
+        return cls(case=case.id, state=case.state)
+
+
+class CaseRow(BaseModel):
+    id: str
+    title: str
+    kind: Kind
+    expert: str
+    state: State
+    scheduled_at: dt.datetime
+    published_at: dt.datetime | None
+    duration_s: float | None
+
+    @classmethod
+    def row(cls, case: Case) -> dict[str, Any]:
+        told = case.consultation
+        return {
+            "id": case.id,
+            "title": told.title,
+            "kind": told.kind,
+            "expert": told.expert.name,
+            "state": case.state,
+            "scheduled_at": told.scheduled_at,
+            "published_at": case.published_at,
+            "duration_s": case.summary.get("duration_s"),
+        }
+
+    @classmethod
+    def of(cls, case: Case) -> CaseRow:
+        return cls(**cls.row(case))
+
+
+class CasesAnswer(BaseModel):
+    cases: list[CaseRow]
+
+
+class MoveAnswer(BaseModel):
+    old: State | None
+    new: State
+    actor: str
+    note: str
+    at: dt.datetime
+
+
+class ReviewAnswer(BaseModel):
+    level: str
+    decision: Decision
+    user: str
+    note: str
+    edits: dict[str, Any]
+    at: dt.datetime
+
+
+class CaseAnswer(CaseRow):
+    """A case whole. A trainee gets the published facts only: reviews and history are the staff's."""
+
+    reason: dict[str, Any] | None = None
+    summary: dict[str, Any] = {}
+    history: list[MoveAnswer] = []
+    reviews: list[ReviewAnswer] = []
+
+    @classmethod
+    def seen_by(cls, user: User, case: Case) -> CaseAnswer:
+        if user.role is Role.TRAINEE:
+            return cls(**cls.row(case))
+        return cls(
+            **cls.row(case),
+            reason=case.reason,
+            summary=case.summary,
+            history=[
+                MoveAnswer(old=m.old, new=m.new, actor=m.actor, note=m.note, at=m.at) for m in case.history
+            ],
+            reviews=[
+                ReviewAnswer(
+                    level=str(r.level),
+                    decision=r.decision,
+                    user=r.user_id,
+                    note=r.note,
+                    edits=r.edits,
+                    at=r.at,
+                )
+                for r in case.reviews
+            ],
+        )
+
+
+class EditsRequest(Request):
+    """What a reviewer wants changed in one camera's picture; a blurred track beats every keep."""
+
+    keep_tracks: Annotated[list[int], Field(max_length=10_000)] = []
+    blur_tracks: Annotated[list[int], Field(max_length=10_000)] = []
+
+
+class ReviewRequest(Request):
+    decision: Decision
+    note: Note = ""
+    edits: Annotated[dict[TrackName, EditsRequest], Field(max_length=32)] | None = None
+
+    def edits_to_keep(self) -> dict[str, Any] | None:
+        """The edits as they are kept with the case; None: the reviewer said nothing about faces."""
+        if self.edits is None:
+            return None
+        return {camera: edits.model_dump() for camera, edits in self.edits.items()}
+
+
+class WatchRequest(Request):
+    """Spans of the case, in seconds, that have really been played since the last report."""
+
+    spans: Annotated[list[tuple[Seconds, Seconds]], Field(max_length=MAX_SPANS)]
+
+
+class WatchAnswer(BaseModel):
+    watched_s: float
+    counted: bool
+
+
+class StepAnswer(BaseModel):
+    step: str
+    progress: float
+    done: bool
+
+
+class ProgressAnswer(BaseModel):
+    state: State
+    share: float | None
+    steps: list[StepAnswer]
+
+
+class CountersAnswer(BaseModel):
+    bases: list[dict[str, Any]]
+
+
+class AuditRow(BaseModel):
+    id: int
+    at: dt.datetime
+    actor: str
+    action: str
+    object: str
+    outcome: str
+    detail: dict[str, Any]
+
+
+class AuditAnswer(BaseModel):
+    """Newest first. ``next_before`` asks for the page that follows; None: that was all."""
+
+    events: list[AuditRow]
+    next_before: int | None
+
+
+class HealthAnswer(BaseModel):
+    ok: bool

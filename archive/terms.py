@@ -1,0 +1,58 @@
+"""The words of the domain: who does what to which kind of thing, and how far it has come."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    TECHNICIAN = "technician"
+    REVIEWER = "reviewer"
+    EXPERT = "expert"
+    TRAINEE = "trainee"
+    MANAGER = "manager"
+
+
+class Kind(StrEnum):
+    """Kinds of recording; the privacy rules are the same for all three."""
+
+    CONSULTATION = "consultation"
+    DEMONSTRATION = "demonstration"
+    DISCUSSION = "discussion"
+
+
+class Purpose(StrEnum):
+    """What a patient can permit, each separately (PIPL art. 29)."""
+
+    RECORD = "record"
+    TEACH_ON_SITE = "teach_on_site"
+    LIVE_REMOTE = "live_remote"
+    ARCHIVE = "archive"
+    THIRD_PARTY_PRODUCTION = "third_party_production"
+    RESEARCH = "research"
+
+
+class State(StrEnum):
+    SCHEDULED = "scheduled"
+    CONSENTED = "consented"
+    RECORDING = "recording"
+    UPLOADED = "uploaded"
+    PROCESSING = "processing"
+    IN_REVIEW = "in_review"
+    EXPERT_REVIEW = "expert_review"
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+
+class Decision(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Level(StrEnum):
+    """The two signatures of the double review."""
+
+    COMPANY = "company"
+    EXPERT = "expert"
