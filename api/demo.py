@@ -229,13 +229,10 @@ def _wait(core: Core, case_id: str) -> None:
     """Show the steps while they run. Raises the error that ended the case when one did."""
     from processing.pipeline import STEPS
 
-    places = {step.name: index for index, step in enumerate(STEPS)}
     with progress_bar("demo.processing") as progress:
         while True:
             case = actions.show_case(core, _manager(core), case_id)
-            if case.steps:
-                last = case.steps[-1]
-                progress((places[last.step] + last.progress) / len(STEPS))
+            progress(sum(step.progress for step in case.steps) / len(STEPS))
             if case.state is not State.PROCESSING:
                 break
             time.sleep(POLL_S)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -29,6 +31,7 @@ from processing.verify import VerificationReport, attack
 
 # Fixed, because x264's output depends on it: the same input gives the same bytes on any machine.
 ENCODER_THREADS = 4
+ENCODER_AHEAD = 6  # frames
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,11 @@ def render(
     with (
         _disk(out, video),
         av.open(file_url(out), "w", format="mp4", options={"movflags": "+faststart"}) as sink,
+        # x264 works while the next picture is decoded and blurred; only a few wait, so that memory stays flat.
+        ThreadPoolExecutor(1, "x264") as writing,
     ):
         encoder: _Encoder | None = None
+        waiting: deque[Future[None]] = deque()
         for picture in read_pictures(video):
             check_same_size(picture, (facts.width_px, facts.height_px), video.name)
             planes = picture.planes()
@@ -92,10 +98,14 @@ def render(
             for box in boxes:
                 hide(planes, box, style)
             encoder = encoder or _Encoder(sink, picture, planes, media, facts)
-            encoder.write(picture, planes)
+            waiting.append(writing.submit(encoder.write, picture, planes))
+            if len(waiting) > ENCODER_AHEAD:
+                waiting.popleft().result()
             count, blurred = picture.index + 1, blurred + bool(boxes)
             if count % 25 == 0:
                 progress(min(1.0, count / facts.frames))
+        for write in waiting:
+            write.result()
         if encoder is not None:
             encoder.close()
     progress(1.0)

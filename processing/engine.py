@@ -32,10 +32,10 @@ from archive.models import Case
 from archive.store import Store
 from archive.terms import State
 from archive.vault import Vault
-from config.errors import DatabaseUnavailable, PoisonCase
+from config.errors import Cancelled, DatabaseUnavailable, PoisonCase
 from config.settings import Settings
 from processing.jobs import APP_NAME, APP_VERSION, QUEUE, WORKFLOW, JobClient, engine_url, workflow_id
-from processing.pipeline import STEPS, Pipeline
+from processing.pipeline import STAGES, Pipeline
 
 log = structlog.get_logger()
 
@@ -150,6 +150,11 @@ def open_leases(settings: Settings) -> Leases:
         raise DatabaseUnavailable(detail=str(error).splitlines()[0]) from error
 
 
+def _root_cause(errors: list[dict[str, Any]]) -> dict[str, Any]:
+    """The error that ended a stage, not the cancelling of the branches beside it."""
+    return next((error for error in errors if error["code"] != Cancelled.code), errors[0])
+
+
 class Engine:
     """A worker: takes cases from the queue and runs them, and helps to watch over the other workers.
 
@@ -208,9 +213,9 @@ class Engine:
     def _register(self) -> None:
         pipeline = self._pipeline
 
-        @DBOS.step(name="run_step")
-        async def run_step(name: str, case_id: str, run: int) -> dict[str, Any] | None:
-            return await pipeline.run_step(name, case_id, run)
+        @DBOS.step(name="run_branch")
+        async def run_branch(names: list[str], case_id: str, run: int) -> dict[str, Any] | None:
+            return await pipeline.run_branch(names, case_id, run)
 
         @DBOS.step(name="finish")
         async def finish(case_id: str, run: int, error: dict[str, Any] | None) -> None:
@@ -218,12 +223,14 @@ class Engine:
 
         @DBOS.workflow(name=WORKFLOW)
         async def process_case(case_id: str, run: int) -> None:
-            error: dict[str, Any] | None = None
-            for step in STEPS:
-                error = await run_step(step.name, case_id, run)
-                if error is not None:
-                    break
-            await finish(case_id, run, error)
+            for stage in STAGES:
+                # Branches start in the order written here, which is what DBOS knows them by.
+                ends = await asyncio.gather(*(run_branch(list(names), case_id, run) for names in stage))
+                errors = [end for end in ends if end is not None]
+                if errors:
+                    await finish(case_id, run, _root_cause(errors))
+                    return
+            await finish(case_id, run, None)
 
         _ = process_case
 

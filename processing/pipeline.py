@@ -12,6 +12,7 @@ import asyncio
 import errno
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,13 @@ STEPS = (
     Step("package", ("probe", "speakers", "transcribe", "faces", "blur", "verify", "stream"), edited=True),
 )
 STEP_BY_NAME = {step.name: step for step in STEPS}
+# Branches of one stage run side by side: sound and picture have nothing to say to each other before the stream.
+STAGES = (
+    (("ingest", "probe"),),
+    (("audio", "speakers", "transcribe"), ("faces", "blur")),
+    (("verify",), ("stream",)),
+    (("package",),),
+)
 
 
 class Pipeline:
@@ -70,6 +78,16 @@ class Pipeline:
         self.vault = vault
         self.worker = worker
         self.root = settings.home.resolve() / "workers" / worker
+        self._doomed: set[tuple[str, int]] = set()
+
+    async def run_branch(self, names: Sequence[str], case_id: str, run: int) -> dict[str, Any] | None:
+        """Run steps one after the other; the first error, as data, ends this branch and those beside it."""
+        for name in names:
+            error = await self.run_step(name, case_id, run)
+            if error is not None:
+                self._doomed.add((case_id, run))
+                return error
+        return None
 
     async def run_step(self, name: str, case_id: str, run: int) -> dict[str, Any] | None:
         """Run one step unless its result is already kept; None, or the error as data when it ended in one.
@@ -189,7 +207,8 @@ class Pipeline:
             case = session.get(Case, case_id)
             if case is None:
                 raise NotFound(what="case", id=case_id)
-            if case.state is not State.PROCESSING or case.run != run:
+            doomed = (case_id, run) in self._doomed
+            if doomed or case.state is not State.PROCESSING or case.run != run:
                 raise Cancelled(step="", detail=str(case.state))
             consent.require(session, case_id, Purpose.THIRD_PARTY_PRODUCTION)
             return case
@@ -237,6 +256,7 @@ class Pipeline:
                 else:
                     move(session, case, State.FAILED, self.worker, reason=error)
             record(session, self.worker, "case.processed", case_id, str(case.state), run=run)
+        self._doomed.discard((case_id, run))
         shutil.rmtree(self.root / case_id, ignore_errors=True)
 
     def result_of(self, case: Case, name: str) -> dict[str, Any]:

@@ -67,10 +67,10 @@ class Clinic:
         manager = User(id="t", name="t", role=Role.MANAGER, base_code=self.core.settings.base.code)
         return actions.show_case(self.core, manager, case_id)
 
-    def running(self, case_id: str) -> StepRun | None:
-        """The step that is running now."""
-        open_rows = [row for row in self.case(case_id).steps if row.ended_at is None]
-        return open_rows[-1] if open_rows else None
+    def running(self, case_id: str, step: str) -> StepRun | None:
+        """The newest run of ``step``, if it has not ended."""
+        rows = [row for row in self.case(case_id).steps if row.step == step]
+        return rows[-1] if rows and rows[-1].ended_at is None else None
 
     def wait_for(self, case_id: str, *states: State) -> Case:
         until(lambda: self.case(case_id).state in states, f"{case_id} in {states}")
