@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,10 @@ from archive.consent import SignedForm
 from archive.fixity import verify_package
 from archive.models import Case, User, utc_now
 from archive.terms import Kind, Purpose, Role, State
+from capture import agent
+from capture.rig import Rig, load_rig
 from config.errors import ConsentRefused, RequestRejected, error_from_dict
-from config.settings import load_settings
+from config.settings import CaptureSettings, load_settings
 from processing.engine import Engine
 
 MARKER = ".yian-demo"
@@ -147,8 +150,15 @@ def _record(
         with progress_bar("cli.ingest.progress") as progress:
             return ingest(core, technician, consultation.id, videos, audios, progress)
     rig_path = _demo_recording(folder)
-    _enrol(core, cast)
-    _capture(core, cast, url, rig_path, consultation.id)
+    station = _station(core, cast, url)
+    rig = load_rig(rig_path)
+    # The manager enrols the expert in the office while the technician prepares the room.
+    with ThreadPoolExecutor(1) as office:
+        enrolled = office.submit(_enrol, core, cast)
+        _try_without_consent(core, rig, station, consultation.id)
+        enrolled.result()
+    _sign(core, technician, consultation.id)
+    _capture(core, rig, station, consultation.id)
     return actions.show_case(core, technician, consultation.id)
 
 
@@ -189,21 +199,22 @@ def _signature_png() -> bytes:
     return bytes(cv2.imencode(".png", paper)[1])
 
 
-def _capture(core: Core, cast: Cast, url: str, rig_path: Path, consultation_id: str) -> None:
-    from capture import agent
-    from capture.rig import load_rig
-
-    rig = load_rig(rig_path)
+def _station(core: Core, cast: Cast, url: str) -> CaptureSettings:
     with closing(_log_in(url, cast, "technician")) as client:
         token = SecretStr(client.headers["authorization"].removeprefix("Bearer "))
-    station = core.settings.capture.model_copy(update={"core_url": url, "token": token})
+    return core.settings.capture.model_copy(update={"core_url": url, "token": token})
+
+
+def _try_without_consent(core: Core, rig: Rig, station: CaptureSettings, consultation_id: str) -> None:
     try:
         agent.capture(rig, consultation_id, CAPTURE_S, station, core.settings.home, lambda share: None)
     except ConsentRefused:
         say("demo.refused")
     else:
         raise AssertionError("a recording without consent was not refused")
-    _sign(core, cast.users["technician"], consultation_id)
+
+
+def _capture(core: Core, rig: Rig, station: CaptureSettings, consultation_id: str) -> None:
     with progress_bar("cli.capture.progress") as progress:
         result = agent.capture(rig, consultation_id, CAPTURE_S, station, core.settings.home, progress)
     if result.problem is not None:

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import json
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ class Pipeline:
         self.worker = worker
         self.root = settings.home.resolve() / "workers" / worker
         self._doomed: set[tuple[str, int]] = set()
+        # Branches that run side by side may want the same results at the same moment.
+        self._fetching = threading.Lock()
 
     async def run_branch(self, names: Sequence[str], case_id: str, run: int) -> dict[str, Any] | None:
         """Run steps one after the other; the first error, as data, ends this branch and those beside it."""
@@ -182,6 +185,10 @@ class Pipeline:
 
     def _fetch(self, case: Case, name: str) -> Path:
         """The folder of an earlier step's results: what this worker made itself, or opened from the store."""
+        with self._fetching:
+            return self._fetch_once(case, name)
+
+    def _fetch_once(self, case: Case, name: str) -> Path:
         step = STEP_BY_NAME[name]
         done = self._folder(case) / self._scope(case, step) / name
         if done.is_dir():

@@ -18,12 +18,14 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_settings_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A developer's own settings never reach a test."""
     for name in list(os.environ):
         if name.startswith("YIAN_"):
             monkeypatch.delenv(name)
-    empty = tmp_path / "empty.toml"
+    empty = tmp_path_factory.getbasetemp() / "empty.toml"
     empty.touch()
     monkeypatch.setenv("YIAN_SETTINGS", str(empty))
 

@@ -57,6 +57,9 @@ class Clinic:
         self.workers.append(worker)
         return worker
 
+    def log_of(self, worker: subprocess.Popen[bytes]) -> Path:
+        return self.logs / f"worker-{self.workers.index(worker)}.log"
+
     def stop(self) -> None:
         for worker in self.workers:
             worker.kill()

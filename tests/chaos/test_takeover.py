@@ -81,7 +81,7 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     case = upload(clinic, recording)
     for step in STEPS:
         row = until(partial(clinic.running, case.id, step.name), f"{step.name} runs")
-        victim = next(w for w in workers if row.worker in (clinic.logs / log_of(clinic, w)).read_text())
+        victim = next(w for w in workers if row.worker in clinic.log_of(w).read_text())
         below = descendants(victim.pid)
         kill(victim)
         until(partial(all_gone, below), "its child processes are gone", 10)
@@ -106,10 +106,6 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
 
 def all_gone(pids: set[int]) -> bool:
     return not any(map(alive, pids))
-
-
-def log_of(clinic: Clinic, worker: object) -> str:
-    return f"worker-{clinic.workers.index(worker)}.log"  # type: ignore[arg-type]
 
 
 def takeovers_s(case: Case) -> list[float]:
