@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from api.core import Core
 from archive import audit, consent, ledger, release
 from archive.catalog import insert_once
 from archive.consent import SignedForm
+from archive.fixity import export_package
 from archive.models import (
     Case,
     Consent,
@@ -43,9 +44,11 @@ from config.errors import (
     ChecksumMismatch,
     ConsentFormRejected,
     ConsentRefused,
+    ConsentWithdrawn,
     Forbidden,
     IllegalTransition,
     NotFound,
+    NotTheExpert,
     RecordingClosed,
     RequestRejected,
     SegmentsMissing,
@@ -97,6 +100,7 @@ def schedule_consultation(
     expert_id: str,
     scheduled_at: dt.datetime,
     patient_pseudonym: str | None = None,
+    deputy_ids: Sequence[str] = (),
 ) -> Consultation:
     """Plan one patient's visit; its case is ``scheduled`` until a consent is signed."""
     _require_role(actor, Role.TECHNICIAN, Role.MANAGER)
@@ -116,6 +120,7 @@ def schedule_consultation(
             patient_pseudonym=patient_pseudonym or f"P-{new_id(6)}",
             scheduled_at=scheduled_at,
             created_by=actor.id,
+            deputy_ids=list(deputy_ids),
         )
         consultation.case = Case(base_code=actor.base_code, state=State.SCHEDULED)
         session.add(consultation)
@@ -152,8 +157,15 @@ def sign_consent(core: Core, actor: User, consultation_id: str, form: SignedForm
     _require_role(actor, Role.TECHNICIAN, Role.MANAGER)
     with core.catalog.write() as session:
         consultation = _consultation_of(session, actor, consultation_id)
+        _refuse_withdrawn(lock_case(session, consultation_id))
         valid_days = core.settings.archive.consent_valid_days
         return consent.sign(session, core.vault, consultation, form, actor.id, valid_days)
+
+
+def _refuse_withdrawn(case: Case) -> None:
+    """A withdrawn case is on its way to deletion: nothing new is added to it, and no form revives it."""
+    if case.state is State.WITHDRAWN:
+        raise ConsentWithdrawn(consultation=case.id, purpose=str(Purpose.RECORD))
 
 
 def withdraw_consent(core: Core, actor: User, consultation_id: str) -> Case:
@@ -222,6 +234,7 @@ def forget_expert(core: Core, actor: User, expert_id: str) -> None:
     with core.catalog.write() as session:
         session.execute(delete(FaceTemplate).where(FaceTemplate.expert_id == expert_id))
         audit.record(session, actor.id, "expert.forget", expert_id)
+    core.vault.shred(expert_id)
     core.store.delete_prefix(f"templates/{expert_id}")
 
 
@@ -305,6 +318,9 @@ def put_segment(
     key = f"recordings/{recording.consultation_id}/{recording_id}/{track}/{index:06d}-{found[:16]}.age"
     core.vault.seal_file(recording.consultation_id, received, key)
     with core.catalog.write() as session:
+        _refuse_withdrawn(lock_case(session, recording.consultation_id))
+        if session.get_one(Recording, recording_id).completed_at is not None:
+            raise RecordingClosed(recording=recording_id)
         segment = Segment(
             recording_id=recording_id,
             track=track,
@@ -346,7 +362,9 @@ def list_segments(core: Core, actor: User, recording_id: str) -> list[Segment]:
 def complete_recording(
     core: Core, actor: User, recording_id: str, *, tracks: dict[str, Any], seconds: float
 ) -> Case:
-    """Close a recording whose every segment has arrived, and start its processing. Repeating it is safe.
+    """Close a recording whose every segment has arrived; with the visit's last one its processing starts.
+
+    Repeating it is safe. A recording that comes home after processing has begun is kept, sealed, all the same.
 
     Raises SegmentsMissing naming the first.
     """
@@ -354,16 +372,31 @@ def complete_recording(
     with core.catalog.write() as session:
         recording = _open_recording_of(session, actor, recording_id)
         case = lock_case(session, recording.consultation_id)
+        session.refresh(recording)
         if recording.completed_at is None:
             _check_complete(recording, tracks)
             recording.tracks = tracks
             recording.seconds = seconds
             recording.completed_at = utc_now()
-            move(session, case, State.UPLOADED, actor.id)
-            _begin_run(session, case, actor.id)
+            audit.record(session, actor.id, "recording.complete", case.id, recording=recording.id)
+            if case.state is State.RECORDING and not _awaits_another(session, recording):
+                move(session, case, State.UPLOADED, actor.id)
+                _begin_run(session, case, actor.id)
     if case.state is State.PROCESSING:
         core.jobs.start(case.id, case.run)
     return case
+
+
+def _awaits_another(session: Session, recording: Recording) -> bool:
+    """Whether another recording of the same visit has footage and is not closed: a station that crashed."""
+    others = session.scalars(
+        select(Recording).where(
+            Recording.consultation_id == recording.consultation_id,
+            Recording.id != recording.id,
+            Recording.completed_at.is_(None),
+        )
+    )
+    return any(other.segments for other in others)
 
 
 def _check_complete(recording: Recording, tracks: dict[str, Any]) -> None:
@@ -372,9 +405,17 @@ def _check_complete(recording: Recording, tracks: dict[str, Any]) -> None:
     for name, told in tracks.items():
         _check_track(name, told)
     arrived = {(segment.track, segment.index) for segment in recording.segments}
-    wanted = {(name, index) for name, told in tracks.items() for index in range(int(told["segments"]))}
+    wanted = {
+        (name, index)
+        for name, told in tracks.items()
+        for index in set(range(told["segments"])) - set(told.get("lost", []))
+    }
     if not all(any(name == track for track, _ in wanted) for name in tracks):
         raise RequestRejected(problem="a track has no segment")
+    unclaimed = sorted(arrived - wanted)
+    if unclaimed:
+        track, index = unclaimed[0]
+        raise RequestRejected(problem=f"{track}/{index} was uploaded but is not among the tracks")
     missing = sorted(wanted - arrived)
     if missing:
         track, index = missing[0]
@@ -386,7 +427,9 @@ def _check_track(name: str, told: Any) -> None:
         raise RequestRejected(problem=f"{name[:40]!r} is no name of a track")
     plain = told if isinstance(told, dict) else {}
     roles = TRACK_ROLES.get(str(plain.get("kind")), ())
-    if plain.get("role") not in roles or not isinstance(plain.get("segments"), int):
+    lost = plain.get("lost", [])
+    numbered = isinstance(plain.get("segments"), int) and isinstance(lost, list)
+    if plain.get("role") not in roles or not numbered or not all(isinstance(n, int) for n in lost):
         raise RequestRejected(problem=f"track {name} needs kind, role and segments")
 
 
@@ -477,6 +520,7 @@ def decide(
     *,
     note: str = "",
     edits: dict[str, Any] | None = None,
+    package_seal: str | None = None,
 ) -> Case:
     """Sign the company's or the expert's side of the review, whichever the case waits for."""
     _require_role(actor, Role.REVIEWER, Role.EXPERT)
@@ -484,7 +528,12 @@ def decide(
         case = _case_of(session, actor, case_id)
         wanted = Role.REVIEWER if release.level_of(case) is Level.COMPANY else Role.EXPERT
         _require_role(actor, wanted)
-        case = release.decide(session, case_id, actor, decision, note=note, edits=edits)
+        consultation = case.consultation
+        if wanted is Role.EXPERT and actor.id not in {consultation.expert_id, *consultation.deputy_ids}:
+            raise NotTheExpert(case=case.id)
+        case = release.decide(
+            session, case_id, actor, decision, note=note, edits=edits, package_seal=package_seal
+        )
         if case.state is State.REJECTED:
             _begin_run(session, case, actor.id)
     if case.state is State.PROCESSING:
@@ -512,6 +561,23 @@ def retry_case(core: Core, actor: User, case_id: str, *, edits: dict[str, Any] |
         _begin_run(session, case, actor.id)
     core.jobs.start(case.id, case.run)
     return case
+
+
+def export_case(core: Core, actor: User, case_id: str, folder: Path) -> Path:
+    """Hand out a published case's package as a valid bag in a new folder, and log that it left.
+
+    Raises IllegalTransition for a case that is not published, a ConsentRefused, PackageInvalid, AlreadyExists.
+    """
+    _require_role(actor, Role.MANAGER)
+    with core.catalog.write() as session:
+        case = _case_of(session, actor, case_id)
+        if case.state is not State.PUBLISHED or case.package_prefix is None:
+            raise IllegalTransition(case=case.id, state=str(case.state), wanted="exported")
+        consent.require(session, case.id, Purpose.ARCHIVE)
+        audit.record(session, actor.id, "case.export", case.id)
+    target = folder / case.id
+    export_package(core.store, case.package_prefix, target, case.package_seal)
+    return target
 
 
 def cancel_case(core: Core, actor: User, case_id: str) -> Case:

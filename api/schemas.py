@@ -131,6 +131,8 @@ class TrackRequest(Request):
     kind: Literal["video", "audio"]
     role: Annotated[Name, Field(max_length=32)]
     segments: Annotated[int, Field(ge=0, le=100_000)]
+    lost: Annotated[list[int], Field(max_length=100_000)] = []
+    """Numbers of segments that were recorded but are gone for good, after a power cut for instance."""
     whole: bool = False
 
 
@@ -241,6 +243,8 @@ class EditsRequest(Request):
 class ReviewRequest(Request):
     decision: Decision
     note: Note = ""
+    package_seal: Annotated[str, Field(max_length=128)] | None = None
+    """The seal of the package that was looked at; when it is no longer the case's, nothing is signed."""
     edits: Annotated[dict[TrackName, EditsRequest], Field(max_length=32)] | None = None
 
     def edits_to_keep(self) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ repeated reports leave one row. Corrections are rows of the opposite sign: nothi
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,6 +72,33 @@ def _length_s(spans: list[list[float]]) -> float:
     return sum(end - start for start, end in spans)
 
 
+def believed(known: list[list[float]], claimed: list[list[float]], possible_s: float) -> list[list[float]]:
+    """``known`` with as much of ``claimed`` as is new, but at most ``possible_s`` seconds, earliest first.
+
+    Both are disjoint and sorted, as :func:`merge_spans` makes them, and so is the result.
+    """
+    taken = [list(span) for span in known]
+    for start, end in _new_parts(known, claimed):
+        length_s = min(end - start, possible_s)
+        if length_s <= 0:
+            break
+        taken.append([start, start + length_s])
+        possible_s -= length_s
+    return merge_spans(taken)
+
+
+def _new_parts(known: list[list[float]], claimed: list[list[float]]) -> Iterator[tuple[float, float]]:
+    for start, end in claimed:
+        for known_start, known_end in known:
+            if known_end <= start or known_start >= end:
+                continue
+            if known_start > start:
+                yield start, known_start
+            start = known_end
+        if start < end:
+            yield start, end
+
+
 def report_watch(
     session: Session,
     user: User,
@@ -96,13 +124,13 @@ def report_watch(
     watch = session.execute(
         select(Watch).where(Watch.user_id == user.id, Watch.case_id == case.id).with_for_update()
     ).scalar_one()
-    inside = [[max(0.0, start), min(duration_s, end)] for start, end in spans]
-    known_s = _length_s(watch.spans)
-    watch.spans = merge_spans([*watch.spans, *inside])
-    # However much is claimed, no more is believed than could have played since the last report.
+    inside = merge_spans([[max(0.0, start), min(duration_s, end)] for start, end in spans])
+    # However much is claimed, no more is believed than could have played since the last report. What is not
+    # believed is not kept either, so that it still counts when it is really watched.
     elapsed_s = max(0.0, (now - watch.reported_at).total_seconds())
-    possible_s = elapsed_s * MAX_PLAYBACK_RATE + (REPORT_SLACK_S if known_s == 0.0 else 0.0)
-    watch.watched_s += min(_length_s(watch.spans) - known_s, possible_s)
+    possible_s = elapsed_s * MAX_PLAYBACK_RATE + (0.0 if watch.spans else REPORT_SLACK_S)
+    watch.spans = believed(watch.spans, inside, possible_s)
+    watch.watched_s = _length_s(watch.spans)
     watch.reported_at = now
     if watch.watched_s < threshold_s or case.state is not State.PUBLISHED:
         return watch.watched_s, False

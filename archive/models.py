@@ -120,12 +120,12 @@ class Consultation(Table):
     patient_pseudonym: Mapped[str] = mapped_column(String(32))
     scheduled_at: Mapped[dt.datetime]
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    deputy_ids: Mapped[list[str]] = mapped_column(default=list)
+    """Who may sign in the expert's place."""
 
     expert: Mapped[User] = relationship(foreign_keys=[expert_id])
     case: Mapped[Case] = relationship(back_populates="consultation")
-    consents: Mapped[list[Consent]] = relationship(
-        back_populates="consultation", order_by="Consent.signed_at"
-    )
+    consents: Mapped[list[Consent]] = relationship(back_populates="consultation", order_by="Consent.kept_at")
 
 
 class Consent(Table):
@@ -141,6 +141,7 @@ class Consent(Table):
     signer_pseudonym: Mapped[str] = mapped_column(String(32))
     witness_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     signed_at: Mapped[dt.datetime]
+    kept_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
     expires_at: Mapped[dt.datetime]
     signature_key: Mapped[str]
     signature_sha256: Mapped[str] = mapped_column(String(64))
@@ -196,6 +197,7 @@ class Case(Table):
     state: Mapped[State] = mapped_column(index=True, default=State.SCHEDULED)
     edit: Mapped[int] = mapped_column(default=0)
     run: Mapped[int] = mapped_column(default=0)
+    takeovers: Mapped[int] = mapped_column(default=0)
     edits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     summary: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -14,8 +14,10 @@ from archive.states import lock_case, move
 from archive.terms import Decision, Level, Purpose, State
 from config.errors import (
     AlreadyDecided,
+    EditsRejected,
     GrantMissing,
     IllegalTransition,
+    PackageChanged,
     ProducerMayNotApprove,
     SamePerson,
     VerificationFailed,
@@ -50,15 +52,23 @@ def decide(
     *,
     note: str = "",
     edits: dict[str, Any] | None = None,
+    package_seal: str | None = None,
 ) -> Case:
     """Sign for or against the package as it is now; the second approval publishes and counts the case.
+
+    ``package_seal`` is that of the package the user has seen; ``edits`` (by camera) go with a rejection, and
+    what they do not mention stays as it was.
 
     Raises IllegalTransition, AlreadyDecided, SamePerson, ProducerMayNotApprove, VerificationFailed, or a ConsentRefused when the
     patient's permission to archive no longer holds. Nothing changes when it raises.
     """
     case = lock_case(session, case_id)
     level = level_of(case)
+    if package_seal is not None and package_seal != case.package_seal:
+        raise PackageChanged(case=case.id)
     if decision is Decision.APPROVE:
+        if edits:
+            raise EditsRejected(problem="an approval changes nothing; reject the case to have it edited")
         _check_approver(session, case, user)
         _check_verified(case)
     review = Review(
@@ -77,7 +87,7 @@ def decide(
     audit.record(session, user.id, f"review.{level}", case.id, str(decision), seal=case.package_seal)
     if decision is Decision.REJECT:
         case.edit += 1
-        case.edits = edits if edits is not None else case.edits
+        case.edits = merge_edits(case.edits, edits or {})
         move(session, case, State.REJECTED, user.id, note=note)
     elif level is Level.COMPANY:
         move(session, case, State.EXPERT_REVIEW, user.id, note=note)
@@ -101,7 +111,21 @@ def apply_edits(session: Session, case: Case, user: User, edits: dict[str, Any])
     )
     audit.record(session, user.id, "case.edit", case.id)
     case.edit += 1
-    case.edits = edits
+    case.edits = merge_edits(case.edits, edits)
+
+
+def merge_edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Edits by camera: what ``new`` says about a track replaces what ``old`` said; the rest stays."""
+    merged = {}
+    for camera in sorted({*old, *new}):
+        said = new.get(camera, {})
+        keep, blur = set(said.get("keep_tracks", [])), set(said.get("blur_tracks", []))
+        before = old.get(camera, {})
+        merged[camera] = {
+            "keep_tracks": sorted(keep - blur | set(before.get("keep_tracks", [])) - blur),
+            "blur_tracks": sorted(blur | set(before.get("blur_tracks", [])) - keep),
+        }
+    return merged
 
 
 def _check_approver(session: Session, case: Case, user: User) -> None:

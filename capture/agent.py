@@ -179,7 +179,8 @@ class _Upload:
         self._thread.join()
 
     def result(self, light: dict[str, Any] | None) -> CaptureResult:
-        seconds, counts = self._extent()
+        seconds, extents = self._extent()
+        counts = {name: extent["segments"] - len(extent["lost"]) for name, extent in extents.items()}
         return CaptureResult(
             recording=self._session.recording,
             consultation=self._session.consultation,
@@ -250,16 +251,20 @@ class _Upload:
         return not lost
 
     def _complete(self) -> None:
-        seconds, counts = self._extent()
-        tracks = {name: self._session.tracks[name] | {"segments": count} for name, count in counts.items()}
+        seconds, extents = self._extent()
+        tracks = {name: self._session.tracks[name] | extent for name, extent in extents.items()}
         case = self._core.complete(self._session.recording, tracks, seconds)
         self._spool.complete(self._session.recording)
         self.case = case
 
-    def _extent(self) -> tuple[float, dict[str, int]]:
+    def _extent(self) -> tuple[float, dict[str, dict[str, Any]]]:
+        """Seconds in all, and by track how many segments there were and which of them were lost for good."""
         segments = self._spool.segments(self._session.recording)
         seconds = max((each.start_s + each.duration_s for each in segments), default=0.0)
-        tracks = [each.track for each in segments]
-        return round(seconds, 6), {
-            name: tracks.count(name) for name in self._session.tracks if name in tracks
-        }
+        extents: dict[str, dict[str, Any]] = {}
+        for name in self._session.tracks:
+            kept = {each.index for each in segments if each.track == name}
+            if kept:
+                count = max(kept) + 1
+                extents[name] = {"segments": count, "lost": sorted(set(range(count)) - kept)}
+        return round(seconds, 6), extents

@@ -9,7 +9,7 @@
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
-    │                                   SegmentsMissing
+    │                                   SegmentsMissing PackageChanged NotTheExpert
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -180,6 +180,14 @@ class AlreadyExists(Conflict):
 
 class RecordingClosed(Conflict):
     """data: recording."""
+
+
+class PackageChanged(Conflict):
+    """The package that was looked at is no longer the one to be signed. data: case."""
+
+
+class NotTheExpert(Conflict):
+    """The second signature is the treating expert's or a named deputy's. data: case."""
 
 
 class SegmentsMissing(Conflict):

@@ -23,6 +23,7 @@ from config.errors import SettingsInvalid
 
 ENV_PREFIX = "YIAN_"
 SETTINGS_FILE = Path("yian.toml")
+DATABASE_URL = r"^$|^(sqlite:///|postgres(ql)?(\+psycopg)?://)\S+$"
 
 
 class Section(BaseModel):
@@ -58,7 +59,8 @@ class ArchiveSettings(Section):
     """archive/: what is kept and where."""
 
     catalog_url: Annotated[
-        str, Field(description="SQLAlchemy URL of the catalogue; empty: SQLite under home")
+        str,
+        Field(pattern=DATABASE_URL, description="SQLAlchemy URL of the catalogue; empty: SQLite under home"),
     ] = ""
     consent_valid_days: Annotated[int, Field(ge=1, description="days a signed consent stays valid")] = 1096
     watch_threshold_s: Annotated[
@@ -101,7 +103,8 @@ class ProcessingSettings(Section):
     """processing/: from recording to package."""
 
     jobs_url: Annotated[
-        str, Field(description="database of the durable engine; empty: SQLite under home")
+        str,
+        Field(pattern=DATABASE_URL, description="database of the durable engine; empty: SQLite under home"),
     ] = ""
     lease_poll_s: Annotated[float, Field(gt=0, le=60, description="pause between looks for dead workers")] = (
         1.0

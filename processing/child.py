@@ -60,6 +60,7 @@ async def run_child(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        env=_environment(),
         limit=LINE_LIMIT,
     )
     answer: dict[str, Any] = {}
@@ -80,6 +81,11 @@ async def run_child(
     if "result" not in answer:
         raise ChildCrashed(step=name, detail=_crash_detail(child.returncode, tail))
     return dict(answer["result"])
+
+
+def _environment() -> dict[str, str]:
+    """Without a single setting of ours: who decodes untrusted media must not know the store's keys."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("YIAN_")}
 
 
 def run_alone(

@@ -25,42 +25,58 @@ def gather(pipeline: Pipeline, step: str, case_id: str, folder: Path) -> dict[st
         params: dict[str, Any] = {"case": case_id, "kind": str(case.consultation.kind)}
         if step == "ingest":
             params["tracks"] = _open_segments(pipeline, session, case, folder / "segments")
+        if step == "probe":
+            params["notes"] = _recording_notes(session, case)
         if step == "blur":
             params["edits"] = case.edits
             params["templates"] = _open_templates(pipeline, session, case, folder / "templates")
         if step == "package":
             params["facts"] = facts_to_dict(_package_facts(pipeline, session, case))
-            params["light"] = _recording(session, case).light
+            params["light"] = _recordings(session, case)[0].light
             params["notes"] = pipeline.result_of(case, "probe")["notes"]
         return params
 
 
-def _recording(session: Session, case: Case) -> Recording:
-    recording = session.scalars(
+def _recordings(session: Session, case: Case) -> list[Recording]:
+    """The parts a visit was recorded in, oldest first: usually one, more after a station crashed."""
+    found = session.scalars(
         select(Recording)
         .where(Recording.consultation_id == case.id, Recording.completed_at.is_not(None))
-        .order_by(Recording.started_at.desc())
-    ).first()
-    if recording is None:
+        .order_by(Recording.started_at, Recording.id)
+    ).all()
+    if not found:
         raise NotFound(what="recording", id=case.id)
-    return recording
+    return list(found)
 
 
 def _open_segments(pipeline: Pipeline, session: Session, case: Case, folder: Path) -> dict[str, Any]:
-    recording = _recording(session, case)
     tracks: dict[str, Any] = {}
-    for name, told in recording.tracks.items():
-        tracks[name] = {"kind": told["kind"], "role": told["role"], "start_s": None, "parts": []}
-        tracks[name]["whole"] = told.get("whole", False)
-        (folder / name).mkdir(parents=True)
-    for segment in recording.segments:
-        track = tracks[segment.track]
-        part = folder / segment.track / f"{segment.index:06d}{_suffix(track)}"
-        pipeline.vault.open_file(case.id, segment.key, part)
-        track["parts"].append(str(part))
-        if track["start_s"] is None:
-            track["start_s"] = segment.start_s
+    for number, recording in enumerate(_recordings(session, case)):
+        for name, told in recording.tracks.items():
+            track = {"kind": told["kind"], "role": told["role"], "start_s": None, "parts": []}
+            tracks.setdefault(name, track | {"whole": told.get("whole", False)})
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for segment in recording.segments:
+            track = tracks[segment.track]
+            part = folder / segment.track / f"{number:03d}-{segment.index:06d}{_suffix(track)}"
+            pipeline.vault.open_file(case.id, segment.key, part)
+            track["parts"].append(str(part))
+            if track["start_s"] is None:
+                track["start_s"] = segment.start_s
     return tracks
+
+
+def _recording_notes(session: Session, case: Case) -> list[dict[str, Any]]:
+    """What reviewers should know about how the visit was recorded."""
+    parts = _recordings(session, case)
+    notes: list[dict[str, Any]] = []
+    if len(parts) > 1:
+        notes.append({"code": "recorded-in-parts", "parts": len(parts)})
+    for recording in parts:
+        for name, told in recording.tracks.items():
+            if told.get("lost"):
+                notes.append({"code": "segments-lost", "track": name, "count": len(told["lost"])})
+    return notes
 
 
 def _suffix(track: dict[str, Any]) -> str:
@@ -99,7 +115,7 @@ def _package_facts(pipeline: Pipeline, session: Session, case: Case) -> PackageF
         base_name=base.name,
         expert_name=consultation.expert.name,
         patient_pseudonym=consultation.patient_pseudonym,
-        recorded_at=_recording(session, case).started_at,
+        recorded_at=_recordings(session, case)[0].started_at,
         packaged_at=begun,
         language=pipeline.settings.speech.language,
         rights=base.rights,

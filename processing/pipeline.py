@@ -9,6 +9,7 @@ worker would mistake for a result, and a step that was finished is never run aga
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import shutil
@@ -56,7 +57,7 @@ STEPS = (
     Step("faces", ("ingest", "probe")),
     Step("blur", ("ingest", "probe", "faces"), edited=True),
     Step("verify", ("ingest", "probe", "blur"), edited=True),
-    Step("stream", ("probe", "audio", "transcribe", "blur"), edited=True),
+    Step("stream", ("ingest", "probe", "audio", "transcribe", "blur"), edited=True),
     Step("package", ("probe", "speakers", "transcribe", "faces", "blur", "verify", "stream"), edited=True),
 )
 STEP_BY_NAME = {step.name: step for step in STEPS}
@@ -249,9 +250,12 @@ class Pipeline:
         """Move a case on to review, or to failed with its reason, and remove this worker's copies of it."""
         summary: dict[str, Any] = {}
         if error is None:
-            with self.catalog.read() as session:
-                case = session.get_one(Case, case_id)
-                summary = materials.summarise(self, case)
+            try:
+                with self.catalog.read() as session:
+                    summary = materials.summarise(self, session.get_one(Case, case_id))
+            except YianError as trouble:
+                # The store may be away just now: a failed case can be resumed, one left as it is cannot.
+                error = trouble.to_dict()
         with self.catalog.write() as session:
             case = lock_case(session, case_id)
             if case.state is State.PROCESSING and case.run == run:
@@ -265,6 +269,18 @@ class Pipeline:
             record(session, self.worker, "case.processed", case_id, str(case.state), run=run)
         self._doomed.discard((case_id, run))
         shutil.rmtree(self.root / case_id, ignore_errors=True)
+
+    def forget_stopped(self) -> None:
+        """Remove this worker's copies of cases that were stopped from outside: their workflow never finishes."""
+        for folder in self.root.glob("[!.]*"):
+            with self.catalog.read() as session:
+                case = session.get(Case, folder.name)
+            if case is None or case.state is not State.PROCESSING:
+                # Moved aside first: a run that is resumed meanwhile must not find its folder half removed.
+                gone = folder.with_name(f".{folder.name}.gone")
+                with contextlib.suppress(OSError):
+                    folder.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
 
     def result_of(self, case: Case, name: str) -> dict[str, Any]:
         """What a finished step told about itself."""

@@ -74,7 +74,8 @@ def probe_step(job: Job) -> Result:
     sounding = [name for name in cameras if infos[name].audio_channels]
     if not microphones and not sounding and job.params["kind"] != "demonstration":
         raise NoAudio(name=cameras[0], detail="no microphone was recorded and no camera has sound")
-    notes = [{"track": name, "code": code} for name in sorted(infos) for code in infos[name].notes]
+    notes = list(job.params["notes"])
+    notes += [{"track": name, "code": code} for name in sorted(infos) for code in infos[name].notes]
     notes += [note.to_dict() for note in probe.compare_cameras([infos[name] for name in cameras])]
     plan = {
         "cameras": cameras,
@@ -237,6 +238,7 @@ def stream(job: Job) -> Result:
 
     plan = _read(job.inputs["probe"] / "plan.json")
     media = _read(job.inputs["probe"] / "media.json")
+    told = _read(job.inputs["ingest"] / "tracks.json")
     sound = job.inputs["audio"] / "sound.m4a"
     captions = (job.inputs["transcribe"] / "transcript.vtt").read_text()
     renditions = []
@@ -249,7 +251,10 @@ def stream(job: Job) -> Result:
             captions,
             folder,
             media=job.media,
-            start_s=media[camera]["picture_start_s"],
+            # On the clock of the sound, which was lined up with the main camera.
+            start_s=media[camera]["picture_start_s"]
+            + told[camera]["start_s"]
+            - told[plan["main_camera"]]["start_s"],
             progress=_part(job.progress, done / total, (done + 1) / total),
         )
         if camera == plan["main_camera"]:

@@ -188,13 +188,11 @@ def verify(case_id: CaseId, as_json: AsJson = False) -> None:
 
 @app.command(help=both("cli.case.export"))
 def export(case_id: CaseId, folder: Annotated[Path, typer.Argument(help=both("cli.arg.folder"))]) -> None:
-    from archive.fixity import export_package
+    from api import actions
 
     with opened() as core:
-        case, prefix = _packaged(core, case_id)
-        target = folder / case.id
         with progress_bar("cli.case.exporting"):
-            export_package(core.store, prefix, target)
+            target = actions.export_case(core, operator(core), case_id, folder)
         say("cli.case.exported", folder=target)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from api.commands.common import As, AsJson, PasswordStdin, ask_password, named, 
 from api.console import both, print_json, progress_bar, say
 from config.errors import EditsRejected, RequestRejected, error_from_dict
 from config.settings import load_settings
+
+if TYPE_CHECKING:
+    from capture.agent import CaptureResult
 
 AudioFiles = Annotated[list[str] | None, typer.Option(metavar="FILE=ROLE", help=both("cli.opt.audio"))]
 VideoFiles = Annotated[list[Path], typer.Option(metavar="FILE", help=both("cli.opt.video"))]
@@ -32,9 +35,10 @@ def parse_audio(given: list[str]) -> dict[str, Path]:
 
 
 def capture(
-    rig: Annotated[Path, typer.Option(help=both("cli.opt.rig"))],
-    consultation: Annotated[str, typer.Option(help=both("cli.opt.consultation"))],
-    seconds: Annotated[float, typer.Option(min=1, help=both("cli.opt.seconds"))],
+    rig: Annotated[Path | None, typer.Option(help=both("cli.opt.rig"))] = None,
+    consultation: Annotated[str, typer.Option(help=both("cli.opt.consultation"))] = "",
+    seconds: Annotated[float, typer.Option(min=0, help=both("cli.opt.seconds"))] = 0.0,
+    resume: Annotated[bool, typer.Option("--resume", help=both("cli.opt.resume"))] = False,
     user: Annotated[str, typer.Option("--as", metavar="USER", help=both("cli.opt.as"))] = "",
     password_stdin: PasswordStdin = False,
     as_json: AsJson = False,
@@ -46,6 +50,13 @@ def capture(
     station = settings.capture
     if user:
         station = station.model_copy(update={"token": _log_in(station.core_url, user, password_stdin)})
+    # What an earlier call could not bring home goes first: it cannot be recorded again.
+    left = agent.resume(settings.home, station)
+    if resume:
+        _tell_resumed(left, as_json)
+        return
+    if rig is None or not consultation or seconds <= 0:
+        raise RequestRejected(problem="--rig, --consultation and --seconds are needed")
     with progress_bar("cli.capture.progress") as progress:
         result = agent.capture(load_rig(rig), consultation, seconds, station, settings.home, progress)
     if as_json:
@@ -58,6 +69,20 @@ def capture(
     if result.problem is not None:
         raise error_from_dict(result.problem)
     raise typer.Exit(1)
+
+
+def _tell_resumed(left: list[CaptureResult], as_json: bool) -> None:
+    """What became of the recordings that were waiting. Raises the first problem of one that still waits."""
+    if as_json:
+        print_json([result.to_dict() for result in left])
+    elif not left:
+        say("cli.capture.nothing-waiting")
+    for result in left:
+        if result.uploaded and not as_json:
+            say("cli.capture.done", seconds=f"{result.seconds:.1f}", case=result.case)
+    problems = [result.problem for result in left if result.problem is not None]
+    if problems:
+        raise error_from_dict(problems[0])
 
 
 def _log_in(core_url: str, username: str, from_stdin: bool) -> Any:

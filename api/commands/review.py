@@ -45,12 +45,19 @@ def reject(
 
 
 def _read_edits(path: Path | None) -> dict[str, Any] | None:
+    """A file of edits by camera, held to the same rules as the web's. Raises EditsRejected."""
+    from pydantic import ValidationError
+
+    from api.schemas import ReviewRequest
+
     if path is None:
         return None
     try:
-        content = json.loads(path.read_text())
+        asked = {"decision": Decision.REJECT, "edits": json.loads(path.read_text())}
+        return ReviewRequest.model_validate(asked).edits_to_keep()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise EditsRejected(problem=f"{place}: {first['msg']}") from error
     except (OSError, ValueError) as error:
         raise EditsRejected(problem=str(error)) from error
-    if not isinstance(content, dict):
-        raise EditsRejected(problem="the file holds no object")
-    return content

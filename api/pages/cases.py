@@ -92,10 +92,13 @@ async def review(
     core: InCore,
     decision: Annotated[Decision, Form()],
     note: Annotated[Note, Form()] = "",
+    package_seal: Annotated[str | None, Form()] = None,
 ) -> Response:
     edits = edits_of([(name, str(value)) for name, value in (await request.form()).multi_items()])
     wanted = edits if decision is Decision.REJECT else None
-    await run_in_threadpool(actions.decide, core, actor, id, decision, note=note, edits=wanted)
+    await run_in_threadpool(
+        actions.decide, core, actor, id, decision, note=note, edits=wanted, package_seal=package_seal
+    )
     return RedirectResponse(f"/cases/{id}", status_code=303)
 
 

@@ -88,7 +88,20 @@ def test_nobody_can_claim_more_than_could_have_played(room: Room) -> None:
     trainee, now = room.person(Role.TRAINEE), utc_now()
     seen_s, counted = watch(room, trainee, case, [[0, 600]], now)
     assert seen_s <= ledger.REPORT_SLACK_S and not counted
-    assert watch(room, trainee, case, [[0, 600]], now + dt.timedelta(hours=1)) == (seen_s, False)
+    for second in range(10, 110, 10):
+        seen_s, counted = watch(room, trainee, case, [[0, 600]], now + dt.timedelta(seconds=second))
+        assert seen_s <= ledger.REPORT_SLACK_S + second * ledger.MAX_PLAYBACK_RATE and not counted
+
+
+def test_what_was_not_believed_still_counts_when_it_is_really_watched(room: Room) -> None:
+    (case,) = published(room, 1)
+    trainee, now = room.person(Role.TRAINEE), utc_now()
+    watch(room, trainee, case, [[0, 300]], now)
+    answers = [
+        watch(room, trainee, case, [[t, t + 10.0]], now + dt.timedelta(seconds=t + 10))[1]
+        for t in range(0, 310, 10)
+    ]
+    assert answers[-1]
 
 
 def test_an_honest_viewer_is_counted_when_the_threshold_is_passed(room: Room) -> None:
@@ -138,6 +151,24 @@ def test_the_database_itself_refuses_to_change_or_delete_what_was_counted_or_log
 
 
 spans = st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 1000)).map(lambda pair: list(pair)), max_size=20)
+
+
+@given(spans, spans, st.floats(0, 2000))
+def test_no_more_is_believed_than_is_possible_and_nothing_that_was_not_claimed(
+    known: list[list[float]], claimed: list[list[float]], possible_s: float
+) -> None:
+    before = ledger.merge_spans([list(span) for span in known])
+    after = ledger.believed(before, ledger.merge_spans([list(span) for span in claimed]), possible_s)
+    everything = ledger.merge_spans([list(span) for span in (*known, *claimed)])
+    assert length_s(before) - 1e-6 <= length_s(after) <= length_s(before) + possible_s + 1e-6
+    assert length_s(after) <= length_s(everything) + 1e-6
+    assert length_s(ledger.merge_spans([*map(list, after), *map(list, everything)])) == pytest.approx(
+        length_s(everything)
+    )
+
+
+def length_s(found: list[list[float]]) -> float:
+    return sum(end - start for start, end in found)
 
 
 @given(spans)

@@ -94,8 +94,8 @@ def test_a_recording_arrives_whole_and_the_local_copy_goes(
     assert core.completed == [
         {
             "tracks": {
-                "desk": {"kind": "video", "role": "desk", "segments": 5},
-                "expert": {"kind": "audio", "role": "expert", "segments": 5},
+                "desk": {"kind": "video", "role": "desk", "segments": 5, "lost": []},
+                "expert": {"kind": "audio", "role": "expert", "segments": 5, "lost": []},
             },
             "seconds": result.seconds,
         }

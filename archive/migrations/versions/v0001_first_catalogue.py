@@ -102,6 +102,7 @@ def upgrade() -> None:
         sa.Column("patient_pseudonym", sa.String(length=32), nullable=False),
         sa.Column("scheduled_at", archive.models.UtcDateTime(), nullable=False),
         sa.Column("created_by", sa.String(length=16), nullable=False),
+        sa.Column("deputy_ids", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["base_code"],
             ["bases.code"],
@@ -172,6 +173,7 @@ def upgrade() -> None:
         ),
         sa.Column("edit", sa.Integer(), nullable=False),
         sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("takeovers", sa.Integer(), nullable=False),
         sa.Column("edits", sa.JSON(), nullable=False),
         sa.Column("reason", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("summary", sa.JSON(), nullable=False),
@@ -202,6 +204,7 @@ def upgrade() -> None:
         sa.Column("signer_pseudonym", sa.String(length=32), nullable=False),
         sa.Column("witness_id", sa.String(length=16), nullable=False),
         sa.Column("signed_at", archive.models.UtcDateTime(), nullable=False),
+        sa.Column("kept_at", archive.models.UtcDateTime(), nullable=False),
         sa.Column("expires_at", archive.models.UtcDateTime(), nullable=False),
         sa.Column("signature_key", sa.String(length=512), nullable=False),
         sa.Column("signature_sha256", sa.String(length=64), nullable=False),
