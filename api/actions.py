@@ -443,6 +443,7 @@ def _begin_run(session: Session, case: Case, actor_id: str) -> None:
             return
         raise
     case.run += 1
+    case.takeovers = 0
     move(session, case, State.PROCESSING, actor_id)
 
 

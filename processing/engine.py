@@ -32,7 +32,7 @@ from archive.models import Case
 from archive.store import Store
 from archive.terms import State
 from archive.vault import Vault
-from config.errors import Cancelled, DatabaseUnavailable, PoisonCase
+from config.errors import Cancelled, DatabaseUnavailable, YianError
 from config.settings import Settings
 from processing.jobs import APP_NAME, APP_VERSION, QUEUE, WORKFLOW, JobClient, engine_url, workflow_id
 from processing.pipeline import STAGES, Pipeline
@@ -46,6 +46,8 @@ LOCK_SPACE = 7_007
 LEASE_LOST_EXIT_S = 60.0
 # After a reconnect everybody's lease may look free for a moment.
 RECONNECT_GRACE_S = 15.0
+# How DBOS calls a workflow that has not ended yet.
+UNENDED = frozenset({"ENQUEUED", "DELAYED", "PENDING"})
 EXIT_LEASE_LOST = 75  # sysexits.h EX_TEMPFAIL: the service manager starts a fresh worker
 
 
@@ -217,7 +219,9 @@ class Engine:
         async def run_branch(names: list[str], case_id: str, run: int) -> dict[str, Any] | None:
             return await pipeline.run_branch(names, case_id, run)
 
-        @DBOS.step(name="finish")
+        @DBOS.step(
+            name="finish", retries_allowed=True, max_attempts=8, interval_seconds=1.0, backoff_rate=2.0
+        )
         async def finish(case_id: str, run: int, error: dict[str, Any] | None) -> None:
             await asyncio.to_thread(pipeline.finish, case_id, run, error)
 
@@ -243,6 +247,7 @@ class Engine:
             try:
                 if not self._leases.renew():
                     quiet_until = time.monotonic() + RECONNECT_GRACE_S
+                self._pipeline.forget_stopped()
                 if time.monotonic() >= quiet_until:
                     self._reap()
                 away_since = None
@@ -264,44 +269,51 @@ class Engine:
                         self._take_over(executor)
                     finally:
                         self._leases.drop(executor)
-            self._restart_forgotten()
+            self._look_after_stranded()
+            self._remove_leftovers()
         finally:
             self._leases.drop(REAPER)
 
     def _take_over(self, executor: str) -> None:
-        """Put a dead worker's cases back into the queue, and remove its copies of the recordings."""
+        """Start a dead worker's cases anew, each as its next run.
+
+        The new run is also the fence: should the worker live after all, cut off from its database for a while,
+        its run is no longer the wanted one, and it stops at its next look.
+        """
         dead = DBOS.list_workflows(
             status="PENDING", executor_id=executor, load_input=False, load_output=False
         )
         for workflow in dead:
-            takeovers = int((workflow.attributes or {}).get("takeovers", 0)) + 1
             case_id, _, run = workflow.workflow_id.rpartition("-")
-            log.warning("worker.takeover", case=case_id, dead=executor, takeovers=takeovers)
-            if takeovers > self._settings.processing.max_takeovers:
-                DBOS.cancel_workflow(workflow.workflow_id)
-                why = PoisonCase(step="", detail="", case=case_id, takeovers=takeovers)
-                self._pipeline.finish(case_id, int(run), why.to_dict())
-                continue
-            DBOS.update_workflow_attributes(workflow.workflow_id, {"takeovers": takeovers})
-            DBOS.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
-        shutil.rmtree(self._pipeline.root.parent / executor, ignore_errors=True)
+            log.warning("worker.takeover", case=case_id, run=int(run), dead=executor)
+            DBOS.cancel_workflow(workflow.workflow_id)
+            next_run = self._pipeline.take_over(case_id, int(run))
+            if next_run is not None:
+                self._jobs.start(case_id, next_run)
 
-    def _restart_forgotten(self) -> None:
-        """Queue cases that were moved into processing by a process that died before it could queue them."""
+    def _look_after_stranded(self) -> None:
+        """Look after cases that nobody works on although they are in processing.
+
+        One that was moved there by a process that died before it could queue it is queued; one whose workflow
+        has ended all the same, on an error nobody planned, fails, so that it can be resumed.
+        """
         with self._catalog.read() as session:
             cases = session.execute(select(Case.id, Case.run).where(Case.state == State.PROCESSING)).all()
-        known = (
-            {
-                w.workflow_id
-                for w in DBOS.list_workflows(
-                    workflow_ids=[workflow_id(case_id, run) for case_id, run in cases],
-                    load_input=False,
-                    load_output=False,
-                )
-            }
-            if cases
-            else set()
-        )
         for case_id, run in cases:
-            if workflow_id(case_id, run) not in known:
+            found = DBOS.list_workflows(
+                workflow_ids=[workflow_id(case_id, run)], load_input=False, load_output=False
+            )
+            if not found:
                 self._jobs.start(case_id, run)
+            elif found[0].status not in UNENDED:
+                log.error("workflow.broken", case=case_id, run=run, status=found[0].status)
+                self._pipeline.finish(case_id, run, YianError().to_dict())
+
+    def _remove_leftovers(self) -> None:
+        """Remove what dead workers of this machine had opened: recordings that show the patient."""
+        for folder in self._pipeline.root.parent.glob("*"):
+            if folder.name != self.worker and self._leases.take(folder.name):
+                try:
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    self._leases.drop(folder.name)

@@ -31,7 +31,15 @@ from archive.states import lock_case, move
 from archive.store import Store
 from archive.terms import Purpose, State
 from archive.vault import Vault
-from config.errors import Cancelled, ChildCrashed, DiskFull, NotFound, VerificationFailed, YianError
+from config.errors import (
+    Cancelled,
+    ChildCrashed,
+    DiskFull,
+    NotFound,
+    PoisonCase,
+    VerificationFailed,
+    YianError,
+)
 from config.settings import Settings
 from processing import materials
 from processing.child import run_child, write_job
@@ -109,6 +117,9 @@ class Pipeline:
                     return error.to_dict()
             except OSError as error:
                 return _from_os_error(error, name, self.root).to_dict()
+            except Exception as error:
+                log.exception("step.unexpected", case=case_id, step=name)
+                return ChildCrashed(step=name, detail=repr(error)[:300]).to_dict()
             await asyncio.sleep(pause_s)
             pause_s *= 2
         return None
@@ -123,7 +134,7 @@ class Pipeline:
     async def _run_anew(self, step: Step, case: Case, run: int) -> dict[str, Any]:
         case_id = case.id
         self._check_space()
-        folder = self._folder(case) / f".{step.name}"
+        folder = self._folder(case) / f".{step.name}-{case.run}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         row = await asyncio.to_thread(self._begin_row, case, step)
@@ -181,8 +192,18 @@ class Pipeline:
         shutil.rmtree(folder)
 
     def _keep_package(self, case: Case, out: Path) -> tuple[str, str]:
+        """Store the package; those of earlier edits go, for they may show what was rejected."""
         prefix = f"packages/{case.id}/edit-{case.edit}"
-        return store_package(out / "bag", self.store, prefix), prefix
+        seal = store_package(out / "bag", self.store, prefix)
+        try:
+            # Storing can take minutes, in which the patient may have withdrawn.
+            self._check(case.id, case.run)
+        except YianError:
+            self.store.delete_prefix(prefix)
+            raise
+        for edit in range(case.edit):
+            self.store.delete_prefix(f"packages/{case.id}/edit-{edit}")
+        return seal, prefix
 
     def _fetch(self, case: Case, name: str) -> Path:
         """The folder of an earlier step's results: what this worker made itself, or opened from the store."""
@@ -245,6 +266,21 @@ class Pipeline:
         needed_mb = self.settings.processing.min_free_mb
         if free_mb < needed_mb:
             raise DiskFull(path=str(self.root), needed_mb=needed_mb, free_mb=free_mb)
+
+    def take_over(self, case_id: str, run: int) -> int | None:
+        """Give a case whose worker has died its next run; None when it is not wanted or is poison by now."""
+        with self.catalog.write() as session:
+            case = lock_case(session, case_id)
+            if case.state is not State.PROCESSING or case.run != run:
+                return None
+            case.takeovers += 1
+            record(session, self.worker, "case.takeover", case_id, run=run, takeovers=case.takeovers)
+            if case.takeovers > self.settings.processing.max_takeovers:
+                why = PoisonCase(step="", detail="", case=case_id, takeovers=case.takeovers)
+                move(session, case, State.FAILED, self.worker, reason=why.to_dict())
+                return None
+            case.run += 1
+            return case.run
 
     def finish(self, case_id: str, run: int, error: dict[str, Any] | None) -> None:
         """Move a case on to review, or to failed with its reason, and remove this worker's copies of it."""
