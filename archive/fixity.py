@@ -78,7 +78,7 @@ def export_package(store: Store, prefix: str, folder: Path, seal: str | None = N
     differences = verify_package(store, prefix, seal)
     if differences:
         first = f"{differences[0].kind}: {differences[0].name}"
-        raise PackageInvalid(case=prefix, differences=len(differences), first=first)
+        raise PackageInvalid(case=_case_of(prefix), differences=len(differences), first=first)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -89,9 +89,14 @@ def export_package(store: Store, prefix: str, folder: Path, seal: str | None = N
         bagit.Bag(str(partial)).validate()
         partial.rename(folder)
     except bagit.BagError as error:
-        raise PackageInvalid(case=prefix, differences=1, first=str(error)) from error
+        raise PackageInvalid(case=_case_of(prefix), differences=1, first=str(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _case_of(prefix: str) -> str:
+    """``packages/<case>/…`` -> the case, as people know it."""
+    return prefix.split("/")[1] if "/" in prefix else prefix
 
 
 def _names(store: Store, prefix: str) -> list[str]:
