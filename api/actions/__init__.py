@@ -1,0 +1,60 @@
+"""What a person can do, for the web's routes and the command line alike.
+
+Every function takes the person acting, checks whether this person may do this to that, does it in one
+transaction together with its trace in the access log, and raises errors of the tree in ``config.errors``.
+"""
+
+from __future__ import annotations
+
+from api.actions.cases import cancel_case, decide, export_case, list_cases, retry_case, show_case
+from api.actions.desk import STAFF
+from api.actions.people import USERNAME, create_user, enrol_expert, forget_expert
+from api.actions.recordings import (
+    TRACK_NAME,
+    TRACK_ROLES,
+    complete_recording,
+    list_segments,
+    open_recording,
+    put_segment,
+    sha256_of,
+)
+from api.actions.visits import (
+    erase_case,
+    list_consultations,
+    schedule_consultation,
+    show_consultation,
+    sign_consent,
+    withdraw_consent,
+)
+from api.actions.watching import PLAY_BEGINS, counters, media_stream, report_watch
+
+__all__ = [
+    "PLAY_BEGINS",
+    "STAFF",
+    "TRACK_NAME",
+    "TRACK_ROLES",
+    "USERNAME",
+    "cancel_case",
+    "complete_recording",
+    "counters",
+    "create_user",
+    "decide",
+    "enrol_expert",
+    "erase_case",
+    "export_case",
+    "forget_expert",
+    "list_cases",
+    "list_consultations",
+    "list_segments",
+    "media_stream",
+    "open_recording",
+    "put_segment",
+    "report_watch",
+    "retry_case",
+    "schedule_consultation",
+    "sha256_of",
+    "show_case",
+    "show_consultation",
+    "sign_consent",
+    "withdraw_consent",
+]
