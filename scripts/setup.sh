@@ -23,7 +23,7 @@ setup() {
     fi
     echo "正在安装依赖（仅首次）… · Installing what it needs (first time only) …" >&2
     [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r "$lock"
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
     cp "$lock" "$stamp"
