@@ -57,14 +57,18 @@ def open_media(path: Path) -> av.container.InputContainer:
 
 
 def ffmpeg_path() -> str:
-    """The system's ffmpeg, or the one that came with imageio-ffmpeg. Raises FfmpegMissing."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
+    """The ffmpeg that came with imageio-ffmpeg, or the system's. Raises FfmpegMissing.
+
+    The packaged one first: it is pinned by the lock, so the same input gives the same bytes on every machine,
+    and a distribution's may be years older than the options used here.
+    """
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
-        raise FfmpegMissing(detail=str(error)) from error
+        found = shutil.which("ffmpeg")
+        if found is None:
+            raise FfmpegMissing(detail=str(error)) from error
+        return found
 
 
 def input_args(path: Path) -> list[str]:

@@ -130,3 +130,13 @@ def test_a_machine_without_ffmpeg_is_told_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
     with pytest.raises(FfmpegMissing):
         media.run_ffmpeg(["-version"])
+
+
+def test_the_packaged_ffmpeg_goes_before_an_old_one_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "ffmpeg"
+    old.write_text("#!/bin/sh\necho an old one >&2\nexit 1\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert media.ffmpeg_path() != str(old)
