@@ -286,10 +286,11 @@ class Engine:
         for workflow in dead:
             case_id, _, run = workflow.workflow_id.rpartition("-")
             log.warning("worker.takeover", case=case_id, run=int(run), dead=executor)
-            DBOS.cancel_workflow(workflow.workflow_id)
+            # In this order a reaper that dies in between leaves nothing that the next one would not go on with.
             next_run = self._pipeline.take_over(case_id, int(run))
             if next_run is not None:
                 self._jobs.start(case_id, next_run)
+            DBOS.cancel_workflow(workflow.workflow_id)
 
     def _look_after_stranded(self) -> None:
         """Look after cases that nobody works on although they are in processing.

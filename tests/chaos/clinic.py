@@ -60,6 +60,10 @@ class Clinic:
     def log_of(self, worker: subprocess.Popen[bytes]) -> Path:
         return self.logs / f"worker-{self.workers.index(worker)}.log"
 
+    def runs(self, worker: subprocess.Popen[bytes], name: str) -> bool:
+        """Whether ``worker`` calls itself ``name``: others' logs may mention it too."""
+        return f'"worker": "{name}", "event": "worker.start"' in self.log_of(worker).read_text()
+
     def stop(self) -> None:
         for worker in self.workers:
             worker.kill()

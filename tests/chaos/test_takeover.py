@@ -109,7 +109,7 @@ def who_runs(
 ) -> subprocess.Popen[bytes] | None:
     """The living worker that runs ``step`` now; a run that was interrupted before has no end either."""
     row = clinic.running(case_id, step)
-    found = [w for w in workers if row is not None and row.worker in clinic.log_of(w).read_text()]
+    found = [w for w in workers if row is not None and clinic.runs(w, row.worker)]
     return found[0] if found else None
 
 
