@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,7 @@ def examine(settings: Settings) -> list[Check]:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     checks = [_disk(settings), _ffmpeg(), *_models(settings), *_devices()]
     for name, probe in (("database", _database), ("jobs", _jobs), ("store", _store)):
-        checks.append(_attempt(f"doctor.{name}", lambda probe=probe: probe(settings)))  # type: ignore[misc]
+        checks.append(_attempt(f"doctor.{name}", partial(probe, settings)))
     return checks
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from processing.verify import structure
 from scripts import make_demo_recording as scene
@@ -101,7 +102,7 @@ def face(pose: scene.Pose, size: float) -> tuple[float, float, float, float]:
     return (max(0, x - half_w), y - half_h, min(scene.WIDTH_PX, x + half_w), y + half_h)
 
 
-def left(before: np.ndarray, after: np.ndarray, box: tuple[float, float, float, float]) -> float:  # type: ignore[type-arg]
+def left(before: NDArray[Any], after: NDArray[Any], box: tuple[float, float, float, float]) -> float:
     return structure(after, box) / max(structure(before, box), 1e-6)
 
 

@@ -22,9 +22,6 @@ from tests.processing.media_files import Movie, read_sound, write_movie, write_s
 CLIPS = Path(__file__).parents[2] / "scripts" / "demo_speech"
 RATE_HZ = 16_000
 DEMO = SpeechSettings(threads=2)
-needs_model = pytest.mark.skipif(
-    not (transcribe.DEMO_MODEL / "model.bin").exists(), reason="the demo model is not here"
-)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +47,6 @@ def spoken(text: str) -> str:
     return "".join(character for character in text if character.isalnum())
 
 
-@needs_model
 def test_each_turn_is_recognised_once_from_the_microphone_of_its_role(
     dialogue: tuple[dict[str, Path], list[tuple[str, str]]],
 ) -> None:
@@ -69,7 +65,6 @@ def test_each_turn_is_recognised_once_from_the_microphone_of_its_role(
         assert line.start_s <= times[0] <= times[-1] <= line.end_s
 
 
-@needs_model
 def test_the_whole_way_works_offline_on_any_container(
     dialogue: tuple[dict[str, Path], list[tuple[str, str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +86,6 @@ def test_the_whole_way_works_offline_on_any_container(
     assert len(webvtt.read(str(tmp_path / "out" / "transcript.vtt"))) == len(transcript.lines)
 
 
-@needs_model
 def test_silence_and_noise_give_an_empty_transcript(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, 5 * RATE_HZ).astype(np.float32)
     sources = {
