@@ -41,7 +41,7 @@ from processing.engine import Engine
 MARKER = ".yian-demo"
 SERVE_PORT = 8800
 CAPTURE_S = 60.0
-POLL_S = 0.2
+POLL_S = 1.0
 CONSENT_TEXT = (
     "本人同意：本次就诊由示范基地录制；录像在遮盖本人面部、去除身份信息并经两方审核后，"
     "供第三方制作公司制作、存档并供学员学习使用。本人可随时撤回同意，撤回后将停止使用并删除。"

@@ -16,14 +16,14 @@ from time import perf_counter
 from typing import Any
 
 import av
-import numpy as np
 
 from config.errors import DiskFull, MediaRejected
 from config.settings import MediaSettings, VisionSettings
 from processing.chains import Box
-from processing.faces import detect_faces, open_detector
+from processing.detectors import open_detector
+from processing.faces import detect_faces
 from processing.frames import Picture, VideoFacts, check_same_size, read_pictures, video_facts
-from processing.hide import Planes, Style, hide
+from processing.hide import Style, hide
 from processing.media import Progress, file_url, open_media
 from processing.recognise import keep_enrolled, make_template
 from processing.tracks import Track, apply_edits, link
@@ -93,12 +93,12 @@ def render(
         waiting: deque[Future[None]] = deque()
         for picture in read_pictures(video):
             check_same_size(picture, (facts.width_px, facts.height_px), video.name)
-            planes = picture.planes()
+            canvas = picture.canvas()
             boxes = hidden.areas(picture.index)
             for box in boxes:
-                hide(planes, box, style)
-            encoder = encoder or _Encoder(sink, picture, planes, media, facts)
-            waiting.append(writing.submit(encoder.write, picture, planes))
+                hide(canvas.planes, box, style)
+            encoder = encoder or _Encoder(sink, picture, canvas.frame, media, facts)
+            waiting.append(writing.submit(encoder.write, canvas.frame))
             if len(waiting) > ENCODER_AHEAD:
                 waiting.popleft().result()
             count, blurred = picture.index + 1, blurred + bool(boxes)
@@ -135,18 +135,16 @@ class _Encoder:
         self,
         sink: av.container.OutputContainer,
         picture: Picture,
-        planes: Planes,
+        upright: av.VideoFrame,
         media: MediaSettings,
         facts: VideoFacts,
     ) -> None:
-        height, width = planes[0].shape
-        source = picture.frame
         self._sink = sink
         self._stream = sink.add_stream(
             "libx264",
             rate=Fraction(facts.fps).limit_denominator(1001),
-            width=width,
-            height=height,
+            width=upright.width,
+            height=upright.height,
             pix_fmt="yuv420p",
             options={
                 "crf": str(media.crf),
@@ -161,30 +159,21 @@ class _Encoder:
         codec.sample_aspect_ratio = facts.pixel_shape
         self._stream.time_base = picture.time_base
         for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(codec, name, getattr(source, name))
+            setattr(codec, name, getattr(picture.frame, name))
         self._first_s = picture.time_s
         self._keyframe_s = media.keyframe_s
         self._keyframes = 0
 
-    def write(self, picture: Picture, planes: Planes) -> None:
-        frame = _as_frame(planes)
-        frame.pts, frame.time_base = picture.pts, picture.time_base
-        source = picture.frame
-        frame.color_range, frame.colorspace = source.color_range, source.colorspace
+    def write(self, frame: av.VideoFrame) -> None:
+        time_s = frame.time or 0.0
         # A hair early: a keyframe due at 2 s belongs to the frame at 1.9999.
-        if picture.time_s - self._first_s >= self._keyframes * self._keyframe_s - 1e-3:
+        if time_s - self._first_s >= self._keyframes * self._keyframe_s - 1e-3:
             frame.pict_type = av.video.frame.PictureType.I
-            self._keyframes = int((picture.time_s - self._first_s + 1e-3) / self._keyframe_s) + 1
+            self._keyframes = int((time_s - self._first_s + 1e-3) / self._keyframe_s) + 1
         self._sink.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         self._sink.mux(self._stream.encode(None))
-
-
-def _as_frame(planes: Planes) -> av.VideoFrame:
-    height, width = planes[0].shape
-    packed = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(height * 3 // 2, width)
-    return av.VideoFrame.from_ndarray(packed, format="yuv420p")
 
 
 def blur_file(

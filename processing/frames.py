@@ -63,19 +63,34 @@ class Picture:
         return np.ascontiguousarray(np.rot90(pixels, self._quarter_turns))
 
     def luma(self) -> Picture8:
-        """(H, W) brightness as stored, not rotated: good enough to notice change."""
-        if self.frame.format.name in _PLANAR_420:
-            return _plane(self.frame, 0)
-        return _plane(self.frame.reformat(format="gray"), 0)
-
-    def planes(self) -> tuple[Picture8, Picture8, Picture8]:
-        """Upright writable Y (H, W), U and V (H/2, W/2); an odd last row or column is cut off, as 4:2:0 needs."""
+        """(H, W) upright brightness as coded; a view of the frame that must not be written to."""
         frame = self.frame
         if frame.format.name not in _PLANAR_420:
-            frame = frame.reformat(format="yuv420p")
-        y, u, v = (np.rot90(_plane(frame, number), self._quarter_turns) for number in range(3))
-        rows, columns = y.shape[0] // 2, y.shape[1] // 2
-        return (y[: 2 * rows, : 2 * columns].copy(), u[:rows, :columns].copy(), v[:rows, :columns].copy())
+            frame = frame.reformat(format="gray")
+        return np.rot90(_plane(frame, 0), self._quarter_turns)
+
+    def canvas(self) -> Canvas:
+        """A fresh upright 8-bit 4:2:0 copy to draw on; an odd last row or column is cut off, as 4:2:0 needs."""
+        source = self.frame
+        if source.format.name not in _PLANAR_420:
+            source = source.reformat(format="yuv420p")
+        upright = [np.rot90(_plane(source, number), self._quarter_turns) for number in range(3)]
+        rows, columns = upright[0].shape[0] // 2, upright[0].shape[1] // 2
+        copy = av.VideoFrame(2 * columns, 2 * rows, "yuv420p")
+        copy.pts, copy.time_base = self.pts, self.time_base
+        copy.color_range, copy.colorspace = self.frame.color_range, self.frame.colorspace
+        y, u, v = (_plane(copy, number) for number in range(3))
+        for plane, pixels in zip((y, u, v), upright, strict=True):
+            plane[:] = pixels[: plane.shape[0], : plane.shape[1]]
+        return Canvas(copy, (y, u, v))
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A frame of our own and writable views of its Y (H, W), U and V (H/2, W/2)."""
+
+    frame: av.VideoFrame
+    planes: tuple[Picture8, Picture8, Picture8]
 
 
 def _plane(frame: av.VideoFrame, number: int) -> Picture8:

@@ -21,6 +21,8 @@ CELLS = 5
 DIM_CONTRAST = 10.0
 # The drawn shape is |x|^4 + |y|^4 < 1 around the area's middle; its soft edge reaches this far outside it.
 SOFT_EDGE = 1.18
+# Pixels per cell while the cells are smoothed into each other.
+FINE = 16
 
 
 def hide(planes: Planes, box: Box, style: Style) -> None:
@@ -45,10 +47,12 @@ def _hide_in_plane(
     # A face cut by the picture's edge has as many cells less as is missing of it.
     cells = (_cells(x1 - x0, half[0]), _cells(y1 - y0, half[1]))
     hidden = _obscure(region, cells, style)
-    alpha = _mask(x0, x1, middle[0], half[0])[None, :] + _mask(y0, y1, middle[1], half[1])[:, None]
     edge = SOFT_EDGE**4
-    alpha = np.clip((edge - alpha) / (edge - 1.0), 0.0, 1.0)
-    region[:] = np.rint(region + alpha * (hidden - region)).astype(np.uint8)
+    across = (edge - _distance(x0, x1, middle[0], half[0])) / (edge - 1.0)
+    down = _distance(y0, y1, middle[1], half[1]) / (edge - 1.0)
+    alpha = across[None, :] - down[:, None]
+    np.clip(alpha, 0.0, 1.0, out=alpha)
+    region[:] = cv2.blendLinear(hidden, region, alpha, 1.0 - alpha)
 
 
 def _clip(low: float, high: float, limit: int) -> tuple[int, int]:
@@ -59,23 +63,21 @@ def _cells(visible_px: int, half_px: float) -> int:
     return max(1, min(CELLS, int(CELLS * visible_px / (2 * half_px * SOFT_EDGE))))
 
 
-def _mask(low: int, high: int, middle: float, half: float) -> NDArray[np.float32]:
+def _distance(low: int, high: int, middle: float, half: float) -> NDArray[np.float32]:
     return (((np.arange(low, high, dtype=np.float32) + 0.5 - middle) / half) ** 4).astype(np.float32)
 
 
-def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> NDArray[np.float32]:
+def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> Picture8:
     size = (region.shape[1], region.shape[0])
-    if style == "solid":
-        return np.full(region.shape, region.mean(), np.float32)
-    coarse = cv2.resize(region.astype(np.float32), cells, interpolation=cv2.INTER_AREA)
-    if coarse.std() < DIM_CONTRAST:
-        return np.full(region.shape, region.mean(), np.float32)
+    # In two steps, because the mean of many pixels is quick only when every cell has the same number of them.
+    quarter = (-(-size[0] // 4), -(-size[1] // 4))
+    coarse = cv2.resize(region, quarter, interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(coarse, cells, interpolation=cv2.INTER_AREA)
+    if style == "solid" or coarse.std() < DIM_CONTRAST:
+        return np.full(region.shape, round(float(coarse.mean())), np.uint8)
     if style == "mosaic":
-        return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.float32)
-    smooth = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
-    kernel = (_odd(2.0 * size[0] / cells[0]), _odd(2.0 * size[1] / cells[1]))
-    return np.asarray(cv2.blur(smooth, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
-
-
-def _odd(size: float) -> int:
-    return 2 * int(size / 2) + 1
+        return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    # Smoothed while it is small, which costs nothing and looks the same at any size.
+    smooth = cv2.resize(coarse, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_LINEAR)
+    smooth = cv2.blur(smooth, (2 * FINE + 1, 2 * FINE + 1), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -141,7 +141,8 @@ def transcribe_step(job: Job) -> Result:
 
 def faces(job: Job) -> Result:
     """Find faces in every camera's picture."""
-    from processing.faces import detect_faces, open_detector
+    from processing.detectors import open_detector
+    from processing.faces import detect_faces
 
     plan, told, folder = _sources(job)
     detector = open_detector(job.vision)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +12,9 @@ import numpy as np
 
 from config.settings import VisionSettings
 from processing.chains import Box
-from processing.faces import Boxes, CenterFaceDetector, Detector, YuNetDetector, iou
+from processing.detectors import Boxes, CenterFaceDetector, Detector, YuNetDetector, iou
 from processing.frames import Picture, Picture8, read_pictures, video_facts
-from processing.media import Progress
+from processing.media import Progress, open_media
 from processing.tracks import Track
 
 Kind = Literal["visible-face", "frames-missing"]
@@ -91,23 +90,23 @@ def attack(
     """
     often, closely = _attackers(settings)
     kept = [track for track in tracks if track.decision == "keep"]
-    frames = max(1, video_facts(video).frames)
-    moments: list[Moment] = []
-    examined = 0
-    for ours, theirs in _side_by_side(video, original):
-        if ours is None or (original is not None and theirs is None):
-            moments.append(_missing(ours or theirs))
-            break
-        if ours.index % EXAMINE_EVERY == 0:
-            examined += 1
-            found = _detections(ours, often, ATTACK_PX)
-            if ours.index % CLOSELY_EVERY == 0:
-                found += _detections(ours, closely, CLOSE_PX)
-            moments += _leaks(ours, theirs, found, kept)
-            progress(min(1.0, ours.index / frames))
+    expected = max(1, video_facts(video).frames)
+    suspects: list[_Suspect] = []
+    frames = 0
+    for picture in read_pictures(video):
+        frames = picture.index + 1
+        if picture.index % EXAMINE_EVERY == 0:
+            found = _detections(picture, often, ATTACK_PX)
+            if picture.index % CLOSELY_EVERY == 0:
+                found += _detections(picture, closely, CLOSE_PX)
+            suspects += _suspects(picture, found, kept)
+            progress(min(1.0, picture.index / expected))
+    moments = [suspect.moment for suspect in _recognisable(suspects, original)]
+    if original is not None and (lost := _lost_frame(frames, original)) is not None:
+        moments.append(lost)
     progress(1.0)
     names = tuple(sorted({detector.name for detector in (*often, *closely)}))
-    return VerificationReport(names, examined, tuple(moments))
+    return VerificationReport(names, -(-frames // EXAMINE_EVERY), tuple(moments))
 
 
 def _attackers(settings: VisionSettings) -> tuple[list[Detector], list[Detector]]:
@@ -123,15 +122,24 @@ def _attackers(settings: VisionSettings) -> tuple[list[Detector], list[Detector]
     return [centerface], [centerface, hog]
 
 
-def _side_by_side(video: Path, original: Path | None) -> Iterator[tuple[Picture | None, Picture | None]]:
-    if original is None:
-        return ((picture, None) for picture in read_pictures(video))
-    return zip_longest(read_pictures(video), read_pictures(original))
+def _lost_frame(frames: int, original: Path) -> Moment | None:
+    """The first frame that ``original`` has and we lack, or the other way round."""
+    # Counting packets is enough when the numbers agree; where a packet need not be a picture, the pictures count.
+    if _packets(original) == frames:
+        return None
+    count, first_beyond = 0, None
+    for picture in read_pictures(original):
+        count = picture.index + 1
+        first_beyond = picture.time_s if picture.index == frames else first_beyond
+    if count == frames:
+        return None
+    nowhere = (0.0, 0.0, 0.0, 0.0)
+    return Moment(min(frames, count), round(first_beyond or 0.0, 3), nowhere, "frames-missing", 1.0)
 
 
-def _missing(picture: Picture | None) -> Moment:
-    frame, time_s = (picture.index, picture.time_s) if picture else (0, 0.0)
-    return Moment(frame, round(time_s, 3), (0.0, 0.0, 0.0, 0.0), "frames-missing", 1.0)
+def _packets(video: Path) -> int:
+    with open_media(video) as container:
+        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
 def _detections(picture: Picture, detectors: Sequence[Detector], longest_px: int) -> list[tuple[Box, float]]:
@@ -144,28 +152,56 @@ def _detections(picture: Picture, detectors: Sequence[Detector], longest_px: int
     return found
 
 
-def _leaks(
-    ours: Picture, theirs: Picture | None, found: Sequence[tuple[Box, float]], kept: Sequence[Track]
-) -> list[Moment]:
-    faces = [face for track in kept if (face := track.box_at(ours.index)) is not None]
+@dataclass(frozen=True)
+class _Suspect:
+    """A face somebody found in our output, and how much of its structure is left there."""
+
+    moment: Moment
+    structure_left: float
+
+
+def _suspects(picture: Picture, found: Sequence[tuple[Box, float]], kept: Sequence[Track]) -> list[_Suspect]:
+    faces = [face for track in kept if (face := track.box_at(picture.index)) is not None]
     excused = np.asarray(faces, float).reshape(-1, 4)
-    suspects = [(box, score) for box, score in found if not (iou(excused, np.asarray(box)) > KEPT_IOU).any()]
-    if not suspects:
+    strange = [(box, score) for box, score in found if not (iou(excused, np.asarray(box)) > KEPT_IOU).any()]
+    if not strange:
         return []
-    after = _grey(ours)
-    before = _grey(theirs) if theirs is not None else None
-    moments = []
-    for box, score in suspects:
-        left = structure(after, box)
-        bound = STRUCTURE_BOUND if before is None else STRUCTURE_LEFT * structure(before, box)
-        if left > bound:
-            place = (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
-            moments.append(Moment(ours.index, round(ours.time_s, 3), place, "visible-face", round(score, 3)))
-    return moments
+    grey = picture.luma()
+    suspects = []
+    for box, score in strange:
+        place = (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
+        time_s = round(picture.time_s, 3)
+        moment = Moment(picture.index, time_s, place, "visible-face", round(score, 3))
+        suspects.append(_Suspect(moment, structure(grey, box)))
+    return suspects
 
 
-def _grey(picture: Picture) -> Picture8:
-    return np.asarray(cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2GRAY), np.uint8)
+def _recognisable(suspects: Sequence[_Suspect], original: Path | None) -> list[_Suspect]:
+    """Those of whom too much is left, compared with ``original`` where there is one.
+
+    The original is decoded only as far as the last suspect: most outputs have none.
+    """
+    if original is None:
+        return [suspect for suspect in suspects if suspect.structure_left > STRUCTURE_BOUND]
+    waiting = [suspect for suspect in suspects if suspect.structure_left > 0]
+    if not waiting:
+        return []
+    due: dict[int, list[_Suspect]] = {}
+    for suspect in waiting:
+        due.setdefault(suspect.moment.frame, []).append(suspect)
+    recognisable = []
+    for picture in read_pictures(original):
+        if picture.index in due:
+            grey = picture.luma()
+            recognisable += [
+                suspect
+                for suspect in due.pop(picture.index)
+                if suspect.structure_left > STRUCTURE_LEFT * structure(grey, suspect.moment.box)
+            ]
+        if not due:
+            break
+    # What our output shows where the original has no picture at all cannot be excused by it.
+    return recognisable + [suspect for late in due.values() for suspect in late]
 
 
 def structure(grey: Picture8, box: Box) -> float:

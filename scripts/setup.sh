@@ -26,5 +26,8 @@ setup() {
     .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r "$lock"
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
+    # Every step of a case is a process of its own: without this each would compile what it imports again where
+    # nothing may be written beside the sources. A package's template that is no Python is no failure.
+    .venv/bin/python -m compileall -q -j 0 .venv/lib/python3*/site-packages >/dev/null || true
     cp "$lock" "$stamp"
 }

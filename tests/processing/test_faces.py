@@ -4,70 +4,19 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from config.errors import EmptyMedia, ModelMissing, NotMedia, NoVideo
+from config.errors import EmptyMedia, NotMedia, NoVideo
 from config.settings import VisionSettings
-from processing.faces import (
-    CenterFaceDetector,
-    Detections,
-    Detector,
-    YuNetDetector,
-    detect_faces,
-    open_detector,
-)
+from processing.detectors import open_detector
+from processing.faces import Detections, detect_faces
 from processing.frames import read_pictures
 from processing.media import no_progress
 from processing.tracks import link
 from tests.processing import clips
 
 SETTINGS = VisionSettings(detect_width_px=320)
-
-
-@pytest.fixture(scope="module", params=["centerface", "yunet"])
-def detector(request: pytest.FixtureRequest) -> Detector:
-    if request.param == "centerface":
-        return CenterFaceDetector(0.4)
-    path = request.getfixturevalue("shared_media") / "models" / "face_detection_yunet_2026may.onnx"
-    return YuNetDetector(path, 0.6)
-
-
-def photo(path: Path) -> np.ndarray:
-    pixels = cv2.imread(str(path))
-    return np.ascontiguousarray(pixels[:, :, ::-1])
-
-
-@pytest.mark.parametrize(
-    ("path", "middle"), [(clips.expert_photo(), (266, 231)), (clips.patient_photo(), (225, 118))]
-)
-def test_one_face_is_found_where_it_is_on_a_photograph(
-    detector: Detector, path: Path, middle: tuple[int, int]
-) -> None:
-    boxes = detector.detect(photo(path))
-    assert boxes.shape == (1, 5)
-    assert boxes.dtype == np.float32
-    x0, y0, x1, y1, score = boxes[0]
-    assert abs((x0 + x1) / 2 - middle[0]) < 25
-    assert abs((y0 + y1) / 2 - middle[1]) < 25
-    assert 0.6 < score <= 1.0
-
-
-def test_no_face_is_found_on_an_empty_wall(detector: Detector) -> None:
-    assert detector.detect(np.full((360, 640, 3), 120, np.uint8)).shape == (0, 5)
-
-
-def test_pictures_of_odd_and_changing_size_are_taken(detector: Detector) -> None:
-    pixels = photo(clips.patient_photo())
-    assert len(detector.detect(np.ascontiguousarray(pixels[:333, :411]))) == 1
-    assert len(detector.detect(np.ascontiguousarray(pixels[:401, 20:]))) == 1
-
-
-def test_a_missing_yunet_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing) as caught:
-        open_detector(VisionSettings(detector="yunet", yunet_path=str(tmp_path / "none.onnx")))
-    assert caught.value.data["path"] == str(tmp_path / "none.onnx")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 
 from config.errors import FaceCountWrong, MediaRejected
 from config.settings import VisionSettings
-from processing.faces import Detections, detect_faces, open_detector
+from processing.detectors import open_detector
+from processing.faces import Detections, detect_faces
 from processing.media import no_progress
 from processing.recognise import keep_enrolled, make_template
 from processing.tracks import Track, link
@@ -108,3 +109,12 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) ->
 def test_a_damaged_template_is_refused(clip: Path, found: Detections) -> None:
     with pytest.raises(MediaRejected):
         keep_enrolled(clip, link(found), [b"short"], SETTINGS, no_progress)
+
+
+def test_the_encoding_is_that_of_face_recognition() -> None:
+    import face_recognition
+
+    pixels = face_recognition.load_image_file(str(clips.expert_photo()))
+    template = np.frombuffer(make_template(clips.expert_photo()), "<f8")
+    (theirs,) = face_recognition.face_encodings(pixels, model="small")
+    assert np.linalg.norm(template - theirs) < 0.35

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from config.errors import EditsRejected
 from config.settings import VisionSettings
-from processing.faces import Detections, Look, detect_faces, open_detector
+from processing.detectors import open_detector
+from processing.faces import Detections, Look, detect_faces
 from processing.media import no_progress
 from processing.tracks import Track, apply_edits, link
 
