@@ -238,7 +238,7 @@ def _tell_light(light: dict[str, Any]) -> None:
 
 def _wait(core: Core, case_id: str) -> None:
     """Show the steps while they run. Raises the error that ended the case when one did."""
-    from processing.pipeline import STEPS
+    from processing.plan import STEPS
 
     with progress_bar("demo.processing") as progress:
         while True:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from archive.models import Case, StepRun
 from archive.terms import State
-from processing.pipeline import STEPS
+from processing.plan import STEPS
 
 # Roughly how the steps share the time of a case; only the smoothness of a bar hangs on it.
 WEIGHTS = {"transcribe": 2.0, "faces": 3.0, "blur": 3.0, "verify": 3.0, "stream": 3.0}

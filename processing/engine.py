@@ -35,7 +35,8 @@ from archive.vault import Vault
 from config.errors import Cancelled, DatabaseUnavailable, YianError
 from config.settings import Settings
 from processing.jobs import APP_NAME, APP_VERSION, QUEUE, WORKFLOW, JobClient, engine_url, workflow_id
-from processing.pipeline import STAGES, Pipeline
+from processing.pipeline import Pipeline
+from processing.plan import STAGES
 
 log = structlog.get_logger()
 

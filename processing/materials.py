@@ -33,7 +33,7 @@ def gather(pipeline: Pipeline, step: str, case_id: str, folder: Path) -> dict[st
         if step == "package":
             params["facts"] = facts_to_dict(_package_facts(pipeline, session, case))
             params["light"] = _recordings(session, case)[0].light
-            params["notes"] = pipeline.result_of(case, "probe")["notes"]
+            params["notes"] = pipeline.results.told(case, "probe")["notes"]
         return params
 
 
@@ -135,15 +135,15 @@ def _package_facts(pipeline: Pipeline, session: Session, case: Case) -> PackageF
 
 def summarise(pipeline: Pipeline, case: Case) -> dict[str, Any]:
     """The numbers of a finished case, as its page and the command line show them."""
-    probe = pipeline.result_of(case, "probe")
+    probe = pipeline.results.told(case, "probe")
     return {
         "duration_s": probe["duration_s"],
         "cameras": probe["cameras"],
         "main_camera": probe["main_camera"],
         "notes": probe["notes"],
-        "speech": pipeline.result_of(case, "transcribe"),
-        "faces": pipeline.result_of(case, "blur")["cameras"],
-        "verification": pipeline.result_of(case, "verify"),
-        "package": pipeline.result_of(case, "package"),
+        "speech": pipeline.results.told(case, "transcribe"),
+        "faces": pipeline.results.told(case, "blur")["cameras"],
+        "verification": pipeline.results.told(case, "verify"),
+        "package": pipeline.results.told(case, "package"),
         "step_seconds": pipeline.seconds_by_step(case),
     }

@@ -1,9 +1,7 @@
-"""The way from a recording to a package: which steps there are, and how one of them is run.
+"""The way from a recording to a package: how one step of it is run, and how a case ends.
 
 A step is a child process over files (``processing.step``); this module gives it its inputs, watches it, and
-commits its results. Results are sealed into the store under ``work/<case>/<scope>/<step>/`` and count only
-once ``manifest.json`` is there, so a step that was interrupted anywhere leaves nothing behind that the next
-worker would mistake for a result, and a step that was finished is never run again.
+keeps its results (``processing.results``). A step whose result is kept is never run again.
 """
 
 from __future__ import annotations
@@ -11,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import shutil
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +20,6 @@ from sqlalchemy import select
 from archive import consent
 from archive.audit import record
 from archive.catalog import Catalog
-from archive.fixity import store_package
 from archive.models import Case, StepRun, utc_now
 from archive.states import lock_case, move
 from archive.store import Store
@@ -43,39 +37,10 @@ from config.errors import (
 from config.settings import Settings
 from processing import materials
 from processing.child import run_child, write_job
+from processing.plan import STEP_BY_NAME, Step
+from processing.results import Results, scope
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Step:
-    """``needs``: steps whose results it reads. ``edited``: whether a reviewer's edits can change its result."""
-
-    name: str
-    needs: tuple[str, ...] = ()
-    edited: bool = False
-
-
-STEPS = (
-    Step("ingest"),
-    Step("probe", ("ingest",)),
-    Step("audio", ("ingest", "probe")),
-    Step("speakers", ("audio",)),
-    Step("transcribe", ("audio", "speakers")),
-    Step("faces", ("ingest", "probe")),
-    Step("blur", ("ingest", "probe", "faces"), edited=True),
-    Step("verify", ("ingest", "probe", "blur"), edited=True),
-    Step("stream", ("ingest", "probe", "audio", "transcribe", "blur"), edited=True),
-    Step("package", ("probe", "speakers", "transcribe", "faces", "blur", "verify", "stream"), edited=True),
-)
-STEP_BY_NAME = {step.name: step for step in STEPS}
-# Branches of one stage run side by side: sound and picture have nothing to say to each other before the stream.
-STAGES = (
-    (("ingest", "probe"),),
-    (("audio", "speakers", "transcribe"), ("faces", "blur")),
-    (("verify",), ("stream",)),
-    (("package",),),
-)
 
 
 class Pipeline:
@@ -88,9 +53,8 @@ class Pipeline:
         self.vault = vault
         self.worker = worker
         self.root = settings.home.resolve() / "workers" / worker
+        self.results = Results(store, vault, self.root)
         self._doomed: set[tuple[str, int]] = set()
-        # Branches that run side by side may want the same results at the same moment.
-        self._fetching = threading.Lock()
 
     async def run_branch(self, names: Sequence[str], case_id: str, run: int) -> dict[str, Any] | None:
         """Run steps one after the other; the first error, as data, ends this branch and those beside it."""
@@ -126,7 +90,7 @@ class Pipeline:
 
     async def _run_once(self, step: Step, case_id: str, run: int) -> None:
         case = await asyncio.to_thread(self._check, case_id, run)
-        kept = await asyncio.to_thread(self._manifest, case, step)
+        kept = await asyncio.to_thread(self.results.manifest, case, step.name)
         result = kept["result"] if kept else await self._run_anew(step, case, run)
         if result.get("verdict") == "fail":
             raise VerificationFailed(case=case_id, moments=result["moments"])
@@ -134,12 +98,12 @@ class Pipeline:
     async def _run_anew(self, step: Step, case: Case, run: int) -> dict[str, Any]:
         case_id = case.id
         self._check_space()
-        folder = self._folder(case) / f".{step.name}-{case.run}"
+        folder = self.results.folder(case) / f".{step.name}-{case.run}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         row = await asyncio.to_thread(self._begin_row, case, step)
         log.info("step.start", case=case_id, step=step.name)
-        inputs = {name: await asyncio.to_thread(self._fetch, case, name) for name in step.needs}
+        inputs = {name: await asyncio.to_thread(self.results.fetch, case, name) for name in step.needs}
         params = await asyncio.to_thread(materials.gather, self, step.name, case_id, folder)
         write_job(folder, inputs, params, self.settings)
         result = await run_child(
@@ -150,83 +114,17 @@ class Pipeline:
             check=lambda: self._check(case_id, run),
         )
         await asyncio.to_thread(self._check, case_id, run)
-        await asyncio.to_thread(self._commit, case, step, folder, result)
+        await asyncio.to_thread(self._keep, case, step, folder, result)
         await asyncio.to_thread(self._end_row, row)
         log.info("step.end", case=case_id, step=step.name)
         return result
 
-    # --- results -----------------------------------------------------------------------------------------
-
-    def _scope(self, case: Case, step: Step) -> str:
-        return f"edit-{case.edit}" if step.edited else "base"
-
-    def _prefix(self, case: Case, step: Step) -> str:
-        return f"work/{case.id}/{self._scope(case, step)}/{step.name}"
-
-    def _folder(self, case: Case) -> Path:
-        return self.root / case.id
-
-    def _manifest(self, case: Case, step: Step) -> dict[str, Any] | None:
-        try:
-            raw = self.vault.open_bytes(case.id, f"{self._prefix(case, step)}/manifest.json.age")
-        except NotFound:
-            return None
-        return dict(json.loads(raw))
-
-    def _commit(self, case: Case, step: Step, folder: Path, result: dict[str, Any]) -> None:
-        """Seal every result into the store; the manifest, last, is what makes them count."""
-        out = folder / "out"
-        prefix = self._prefix(case, step)
-        files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    def _keep(self, case: Case, step: Step, folder: Path, result: dict[str, Any]) -> None:
         if step.name == "package":
-            result["seal"], result["prefix"] = self._keep_package(case, out)
-            files = []
-        for index, name in enumerate(files):
-            self.vault.seal_file(case.id, out / name, f"{prefix}/{index:05d}.age")
-        manifest = {"files": files, "result": result}
-        self.vault.seal_bytes(case.id, json.dumps(manifest).encode(), f"{prefix}/manifest.json.age")
-        done = self._folder(case) / self._scope(case, step) / step.name
-        shutil.rmtree(done, ignore_errors=True)
-        done.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        out.rename(done)
-        shutil.rmtree(folder)
-
-    def _keep_package(self, case: Case, out: Path) -> tuple[str, str]:
-        """Store the package; those of earlier edits go, for they may show what was rejected."""
-        prefix = f"packages/{case.id}/edit-{case.edit}"
-        seal = store_package(out / "bag", self.store, prefix)
-        try:
             # Storing can take minutes, in which the patient may have withdrawn.
-            self._check(case.id, case.run)
-        except YianError:
-            self.store.delete_prefix(prefix)
-            raise
-        for edit in range(case.edit):
-            self.store.delete_prefix(f"packages/{case.id}/edit-{edit}")
-        return seal, prefix
-
-    def _fetch(self, case: Case, name: str) -> Path:
-        """The folder of an earlier step's results: what this worker made itself, or opened from the store."""
-        with self._fetching:
-            return self._fetch_once(case, name)
-
-    def _fetch_once(self, case: Case, name: str) -> Path:
-        step = STEP_BY_NAME[name]
-        done = self._folder(case) / self._scope(case, step) / name
-        if done.is_dir():
-            return done
-        manifest = self._manifest(case, step)
-        if manifest is None:
-            raise NotFound(what="step result", id=f"{case.id}/{name}")
-        coming = done.with_name(f".{name}.coming")
-        shutil.rmtree(coming, ignore_errors=True)
-        coming.mkdir(parents=True, mode=0o700)
-        for index, file in enumerate(manifest["files"]):
-            target = coming / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self.vault.open_file(case.id, f"{self._prefix(case, step)}/{index:05d}.age", target)
-        coming.rename(done)
-        return done
+            self.results.keep_package(case, folder, result, lambda: self._check(case.id, case.run))
+        else:
+            self.results.keep(case, step.name, folder, result)
 
     # --- the catalogue -----------------------------------------------------------------------------------
 
@@ -244,7 +142,7 @@ class Pipeline:
 
     def _begin_row(self, case: Case, step: Step) -> int:
         with self.catalog.write() as session:
-            row = StepRun(case_id=case.id, scope=self._scope(case, step), step=step.name, worker=self.worker)
+            row = StepRun(case_id=case.id, scope=scope(case, step), step=step.name, worker=self.worker)
             session.add(row)
             session.flush()
             return row.id
@@ -317,11 +215,6 @@ class Pipeline:
                 with contextlib.suppress(OSError):
                     folder.rename(gone)
                 shutil.rmtree(gone, ignore_errors=True)
-
-    def result_of(self, case: Case, name: str) -> dict[str, Any]:
-        """What a finished step told about itself."""
-        manifest = self._manifest(case, STEP_BY_NAME[name])
-        return {} if manifest is None else dict(manifest["result"])
 
     def seconds_by_step(self, case: Case) -> dict[str, float]:
         """Wall-clock seconds of every finished step, summed over its runs."""

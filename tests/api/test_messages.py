@@ -11,7 +11,7 @@ import pytest
 from api.messages import LANGUAGES, Language, as_language, load_messages, read_texts
 from archive.terms import Kind, Purpose, Role, State
 from config.errors import ChildTimedOut, ConsentExpired, NotFound, YianError, error_kinds
-from processing.pipeline import STEPS
+from processing.plan import STEPS
 
 API = Path(__file__).parents[2] / "api"
 # Keys that are put together at run time, by the values that can come.

@@ -79,6 +79,14 @@ class Clinic:
         rows = [row for row in self.case(case_id).steps if row.step == step]
         return rows[-1] if rows and rows[-1].ended_at is None else None
 
+    def who_runs(
+        self, workers: list[subprocess.Popen[bytes]], case_id: str, step: str
+    ) -> subprocess.Popen[bytes] | None:
+        """The living one of ``workers`` that runs ``step`` now; a run that was interrupted before has no end either."""
+        row = self.running(case_id, step)
+        found = [worker for worker in workers if row is not None and self.runs(worker, row.worker)]
+        return found[0] if found else None
+
     def wait_for(self, case_id: str, *states: State) -> Case:
         until(lambda: self.case(case_id).state in states, f"{case_id} in {states}")
         return self.case(case_id)

@@ -61,7 +61,7 @@ def test_a_case_that_kills_its_workers_fails_as_poison_and_can_be_resumed(
     first, second, watcher = (clinic.start_worker() for _ in range(3))
     workers = [first, second, watcher]
     for _ in range(2):
-        victim = until(partial(who_runs_faces, clinic, workers, case_id), "faces runs")
+        victim = until(partial(clinic.who_runs, workers, case_id, "faces"), "faces runs")
         workers.remove(victim)
         kill(victim)
     case = clinic.wait_for(case_id, State.FAILED)
@@ -71,14 +71,6 @@ def test_a_case_that_kills_its_workers_fails_as_poison_and_can_be_resumed(
     done = clinic.wait_for(case_id, State.IN_REVIEW, State.FAILED)
     assert done.state is State.IN_REVIEW, done.reason
     assert set(Counter(row.step for row in done.steps if row.ended_at).values()) == {1}
-
-
-def who_runs_faces(
-    clinic: Clinic, workers: list[subprocess.Popen[bytes]], case_id: str
-) -> subprocess.Popen[bytes] | None:
-    row = clinic.running(case_id, "faces")
-    found = [w for w in workers if row is not None and clinic.runs(w, row.worker)]
-    return found[0] if found else None
 
 
 @pytest.mark.timeout(300)

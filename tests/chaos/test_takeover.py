@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 from collections import Counter
 from functools import partial
 from itertools import pairwise
@@ -16,7 +15,7 @@ import pytest
 from archive.fixity import verify_package
 from archive.models import Case
 from archive.terms import State
-from processing.pipeline import STEPS
+from processing.plan import STEPS
 from scripts.make_demo_recording import make_recording
 from tests.chaos.clinic import Clinic, alive, descendants, kill, open_clinic, until
 
@@ -81,7 +80,7 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     workers = [first, clinic.start_worker()]
     case = upload(clinic, recording)
     for step in STEPS:
-        victim = until(partial(who_runs, clinic, workers, case.id, step.name), f"{step.name} runs")
+        victim = until(partial(clinic.who_runs, workers, case.id, step.name), f"{step.name} runs")
         below = descendants(victim.pid)
         kill(victim)
         until(partial(all_gone, below), "its child processes are gone", 10)
@@ -102,15 +101,6 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     left = [path for path in (clinic.core.settings.home / "workers").glob("*/*")]
     assert left == [], "a dead worker's copies of the recording are still there"
     print(json.dumps({"takeover_s": takeovers_s(survivor)}))
-
-
-def who_runs(
-    clinic: Clinic, workers: list[subprocess.Popen[bytes]], case_id: str, step: str
-) -> subprocess.Popen[bytes] | None:
-    """The living worker that runs ``step`` now; a run that was interrupted before has no end either."""
-    row = clinic.running(case_id, step)
-    found = [w for w in workers if row is not None and clinic.runs(w, row.worker)]
-    return found[0] if found else None
 
 
 def all_gone(pids: set[int]) -> bool:
