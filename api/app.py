@@ -18,11 +18,23 @@ from api.errors import install_errors
 from api.headers import SecurityHeaders
 from api.pages import cases as case_pages
 from api.pages import login as login_pages
+from api.pages import moments as moment_pages
 from api.pages.render import API
-from api.routes import cases, consultations, login, media, office, recordings
+from api.routes import cases, consultations, login, media, moments, office, recordings
 from config.settings import Settings
 
-FOLDERS = (login, consultations, recordings, cases, media, office, login_pages, case_pages)
+FOLDERS = (
+    login,
+    consultations,
+    recordings,
+    cases,
+    moments,
+    media,
+    office,
+    login_pages,
+    case_pages,
+    moment_pages,
+)
 SECURITY_SCHEMES = {
     "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
     "bearer": {"type": "http", "scheme": "bearer"},

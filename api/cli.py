@@ -12,7 +12,18 @@ from collections.abc import Sequence
 
 import typer
 
-from api.commands import case, consultation, demo, machine, media, models, people, review, service
+from api.commands import (
+    case,
+    consultation,
+    demo,
+    machine,
+    media,
+    models,
+    moments,
+    people,
+    review,
+    service,
+)
 from api.console import both, err, print_error
 from config.errors import DiskFull, YianError
 from config.log import configure_logging
@@ -32,6 +43,8 @@ app.command("serve", help=both("cli.serve"))(service.serve)
 app.command("worker", help=both("cli.worker"))(service.worker)
 app.command("capture", help=both("cli.capture"))(media.capture)
 app.command("ingest", help=both("cli.ingest"))(media.ingest)
+case.app.command("moments", help=both("cli.case.moments"))(moments.list_moments)
+case.app.command("resolve", help=both("cli.case.resolve"))(moments.resolve)
 app.add_typer(case.app, name="case", help=both("cli.case"))
 app.add_typer(review.app, name="review", help=both("cli.review"))
 app.command("counters", help=both("cli.counters"))(case.counters)
@@ -41,6 +54,7 @@ app.add_typer(models.app, name="models", help=both("cli.models"))
 app.command("doctor", help=both("cli.doctor"))(machine.doctor)
 app.add_typer(consultation.app, name="consultation", help=both("cli.consultation"))
 app.add_typer(people.app, name="user", help=both("cli.user"))
+app.add_typer(people.enrol_app, name="enrol", help=both("cli.enrol"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -176,7 +176,7 @@ def _enrol(core: Core, cast: Cast) -> None:
     from scripts.make_demo_recording import expert_photo
 
     expert = cast.users["expert"]
-    actions.enrol_expert(core, cast.users["manager"], expert.id, expert_photo(), EXPERT_CONSENT_TEXT)
+    actions.enrol_expert(core, cast.users["manager"], expert.id, expert_photo(), EXPERT_CONSENT_TEXT.encode())
     say("demo.enrolled", name=expert.name)
 
 

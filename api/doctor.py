@@ -13,6 +13,7 @@ from archive.catalog import open_catalog
 from archive.store import open_store
 from config.errors import YianError
 from config.settings import Settings
+from processing.detectors import EXPECTED_RECALL
 from processing.jobs import JobClient
 from processing.media import ffmpeg_path
 from processing.weights import list_models
@@ -71,6 +72,9 @@ def _models(settings: Settings) -> Iterator[Check]:
             yield Check(f"doctor.model.{model.purpose}", "fail", model.name, "doctor.model.advice")
         elif model.demo_only:
             yield Check(f"doctor.model.{model.purpose}", "warn", model.name, "doctor.model.demo.advice")
+        elif model.name in EXPECTED_RECALL:
+            found, faces = EXPECTED_RECALL[model.name]
+            yield Check(f"doctor.model.{model.purpose}", "ok", f"{model.name} ({found}/{faces})")
         else:
             yield Check(f"doctor.model.{model.purpose}", "ok", model.name)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from archive.models import Case, Consent, Consultation, Segment, User
-from archive.terms import Decision, Kind, Role, State
+from archive.edits import MAX_REGIONS
+from archive.models import Case, Consent, Consultation, Resolution, Segment, User
+from archive.terms import Decision, Finding, Kind, Role, State
+from processing.overrides import Overrides, RegionId, TrackNumbers
+
+if TYPE_CHECKING:
+    from api.actions import Moment
 
 # PostgreSQL refuses NUL in a text; other control characters have no place in a name either.
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -16,6 +21,11 @@ Note = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 # Identifiers of cases, consultations and recordings.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,32}$")]
+# A moment of a privacy verification: its camera's name and a number.
+MomentId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}-[0-9]{1,9}$")]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=r"^[^\x00]*$")
+]
 TrackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 MAX_SPANS = 500
 
@@ -233,25 +243,33 @@ class CaseAnswer(CaseRow):
         )
 
 
-class EditsRequest(Request):
-    """What a reviewer wants changed in one camera's picture; a blurred track beats every keep."""
+class EditsRequest(Overrides):
+    """What a reviewer wants changed in one camera's picture; what earlier edits say beside it stays.
 
-    keep_tracks: Annotated[list[int], Field(max_length=10_000)] = []
-    blur_tracks: Annotated[list[int], Field(max_length=10_000)] = []
+    ``reset_tracks`` are decided as if no edit had named them; ``remove_regions`` are regions of earlier edits.
+    """
+
+    reset_tracks: TrackNumbers = ()
+    remove_regions: Annotated[tuple[RegionId, ...], Field(max_length=MAX_REGIONS)] = ()
 
 
-class ReviewRequest(Request):
-    decision: Decision
-    note: Note = ""
-    package_seal: Annotated[str, Field(max_length=128)] | None = None
-    """The seal of the package that was looked at; when it is no longer the case's, nothing is signed."""
+class RetryRequest(Request):
     edits: Annotated[dict[TrackName, EditsRequest], Field(max_length=32)] | None = None
 
     def edits_to_keep(self) -> dict[str, Any] | None:
         """The edits as they are kept with the case; None: the reviewer said nothing about faces."""
         if self.edits is None:
             return None
-        return {camera: edits.model_dump() for camera, edits in self.edits.items()}
+        return {
+            camera: edits.model_dump(mode="json", exclude_unset=True) for camera, edits in self.edits.items()
+        }
+
+
+class ReviewRequest(RetryRequest):
+    decision: Decision
+    note: Note = ""
+    package_seal: Annotated[str, Field(max_length=128)] | None = None
+    """The seal of the package that was looked at; when it is no longer the case's, nothing is signed."""
 
 
 class WatchRequest(Request):
@@ -275,6 +293,65 @@ class ProgressAnswer(BaseModel):
     state: State
     share: float | None
     steps: list[StepAnswer]
+
+
+class ResolveRequest(Request):
+    finding: Finding
+    reason: Reason
+    """In words, why; it is published with the case."""
+    edit: Annotated[int, Field(ge=0)] | None = None
+    """The edit whose moment was looked at; when it is no longer the case's, nothing is kept."""
+
+
+class ResolutionAnswer(BaseModel):
+    by: str
+    name: str
+    finding: Finding
+    reason: str
+    at: dt.datetime
+
+    @classmethod
+    def of(cls, answer: Resolution) -> ResolutionAnswer:
+        return cls(
+            by=answer.user_id,
+            name=answer.user.name,
+            finding=answer.finding,
+            reason=answer.reason,
+            at=answer.at,
+        )
+
+
+class MomentAnswer(BaseModel):
+    """Something the verification saw in one place: ``count`` times, worst with ``score``.
+
+    ``thumbnail``: the address of its picture; None when too much was found for a picture of each.
+    """
+
+    id: str
+    camera: str
+    kinds: list[str]
+    first_s: float
+    last_s: float
+    count: int
+    score: float
+    thumbnail: str | None
+    resolution: ResolutionAnswer | None
+
+    @classmethod
+    def of(cls, case_id: str, moment: Moment) -> MomentAnswer:
+        told = {name: moment.alarm[name] for name in cls.model_fields if name in moment.alarm}
+        picture = f"/api/cases/{case_id}/moments/{told['id']}/thumbnail"
+        return cls(
+            **told,
+            thumbnail=picture if moment.pictured else None,
+            resolution=ResolutionAnswer.of(moment.resolution) if moment.resolution else None,
+        )
+
+
+class MomentsAnswer(BaseModel):
+    edit: int
+    left: int
+    moments: list[MomentAnswer]
 
 
 class CountersAnswer(BaseModel):

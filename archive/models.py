@@ -15,7 +15,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, String,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from archive.terms import Decision, Kind, Level, Role, State
+from archive.terms import Decision, Finding, Kind, Level, Role, State
 
 # Without 0/O, 1/I/L: an identifier is read aloud and typed by people.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -54,7 +54,7 @@ def _named(kind: type[StrEnum]) -> Enum:
 
 class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
-        **{kind: _named(kind) for kind in (Role, Kind, State, Level, Decision)},
+        **{kind: _named(kind) for kind in (Role, Kind, State, Level, Decision, Finding)},
         dt.datetime: UtcDateTime,
         dict[str, Any]: JSON,
         list[str]: JSON,
@@ -245,6 +245,24 @@ class Review(Table):
     user: Mapped[User] = relationship()
 
 
+class Resolution(Table):
+    """A named person's answer to one alarm of the verification of one edit. Append-only by trigger."""
+
+    __tablename__ = "resolutions"
+    __table_args__ = (UniqueConstraint("case_id", "edit", "moment"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    edit: Mapped[int]
+    moment: Mapped[str] = mapped_column(String(48))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    finding: Mapped[Finding]
+    reason: Mapped[str] = mapped_column(String(1000))
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+    user: Mapped[User] = relationship()
+
+
 class StepRun(Table):
     """One run of one pipeline step. A step that was interrupted has a row without an end."""
 
@@ -282,7 +300,8 @@ class FaceTemplate(Table):
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=new_id)
     expert_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     key: Mapped[str]
-    consent_text_sha256: Mapped[str] = mapped_column(String(64))
+    consent_sha256: Mapped[str] = mapped_column(String(64))
+    """Of the signed form, which stays sealed under ``templates/<expert>/<id>.form.age`` when the template goes."""
     enrolled_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
     enrolled_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
 

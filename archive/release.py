@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from archive import audit, consent, ledger
 from archive.catalog import insert_once
-from archive.models import Case, Grant, Recording, Review, User, utc_now
+from archive.edits import check_edits, merge_edits
+from archive.models import Case, Grant, Recording, Resolution, Review, User, utc_now
 from archive.states import lock_case, move
-from archive.terms import Decision, Level, Purpose, State
+from archive.terms import Decision, Finding, Level, Purpose, State
 from config.errors import (
     AlreadyDecided,
     EditsRejected,
@@ -34,6 +35,16 @@ def producers(session: Session, case: Case) -> set[str]:
     ).all()
     edited = [review.user_id for review in case.reviews if review.edits]
     return {*recorded, *edited}
+
+
+def _keepers(session: Session, case: Case) -> set[str]:
+    """Who has said of a face the verification found that it is the expert's: as good as an edit that keeps it."""
+    said = select(Resolution.user_id).where(
+        Resolution.case_id == case.id,
+        Resolution.edit == case.edit,
+        Resolution.finding == Finding.EXPERT,
+    )
+    return set(session.scalars(said))
 
 
 def level_of(case: Case) -> Level:
@@ -59,7 +70,7 @@ def decide(
     ``package_seal`` is that of the package the user has seen; ``edits`` (by camera) go with a rejection, and
     what they do not mention stays as it was.
 
-    Raises IllegalTransition, AlreadyDecided, SamePerson, ProducerMayNotApprove, VerificationFailed, or a ConsentRefused when the
+    Raises IllegalTransition, AlreadyDecided, SamePerson, ProducerMayNotApprove, VerificationFailed, EditsRejected, or a ConsentRefused when the
     patient's permission to archive no longer holds. Nothing changes when it raises.
     """
     case = lock_case(session, case_id)
@@ -71,6 +82,7 @@ def decide(
             raise EditsRejected(problem="an approval changes nothing; reject the case to have it edited")
         _check_approver(session, case, user)
         _check_verified(case)
+    check_edits(edits or {}, case.summary)
     review = Review(
         case_id=case.id,
         edit=case.edit,
@@ -97,7 +109,11 @@ def decide(
 
 
 def apply_edits(session: Session, case: Case, user: User, edits: dict[str, Any]) -> None:
-    """Give a failed case new edits; whoever does this has produced it and can no longer approve it."""
+    """Give a failed case new edits; whoever does this has produced it and can no longer approve it.
+
+    Raises EditsRejected.
+    """
+    check_edits(edits, case.summary)
     session.add(
         Review(
             case_id=case.id,
@@ -114,22 +130,8 @@ def apply_edits(session: Session, case: Case, user: User, edits: dict[str, Any])
     case.edits = merge_edits(case.edits, edits)
 
 
-def merge_edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Edits by camera: what ``new`` says about a track replaces what ``old`` said; the rest stays."""
-    merged = {}
-    for camera in sorted({*old, *new}):
-        said = new.get(camera, {})
-        keep, blur = set(said.get("keep_tracks", [])), set(said.get("blur_tracks", []))
-        before = old.get(camera, {})
-        merged[camera] = {
-            "keep_tracks": sorted(keep - blur | set(before.get("keep_tracks", [])) - blur),
-            "blur_tracks": sorted(blur | set(before.get("blur_tracks", [])) - keep),
-        }
-    return merged
-
-
 def _check_approver(session: Session, case: Case, user: User) -> None:
-    if user.id in producers(session, case):
+    if user.id in producers(session, case) | _keepers(session, case):
         raise ProducerMayNotApprove(case=case.id)
     if any(r.user_id == user.id and r.edit == case.edit for r in case.reviews):
         raise SamePerson(case=case.id)
@@ -137,7 +139,7 @@ def _check_approver(session: Session, case: Case, user: User) -> None:
 
 def _check_verified(case: Case) -> None:
     found = case.summary.get("verification", {})
-    if found.get("verdict") != "pass":
+    if found.get("verdict") not in ("pass", "resolved"):
         raise VerificationFailed(case=case.id, moments=found.get("moments"))
 
 

@@ -51,6 +51,15 @@ class Decision(StrEnum):
     REJECT = "reject"
 
 
+class Finding(StrEnum):
+    """What a named person says about an alarm of the privacy verification."""
+
+    NO_FACE = "no-face"
+    """Nobody can be recognised there."""
+    EXPERT = "expert"
+    """It is the expert, who may be seen."""
+
+
 class Level(StrEnum):
     """The two signatures of the double review."""
 

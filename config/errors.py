@@ -9,7 +9,8 @@
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
-    │                                   SegmentsMissing PackageChanged NotTheExpert
+    │                                   SegmentsMissing PackageChanged NotTheExpert VerificationChanged
+    │                                   AlreadyResolved MomentUnseen
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -195,7 +196,19 @@ class SegmentsMissing(Conflict):
 
 
 class VerificationFailed(Conflict):
-    """The privacy attack on our own output found something. data: case, moments."""
+    """The privacy attack on our own output found something that nobody has answered. data: case, moments."""
+
+
+class VerificationChanged(Conflict):
+    """The case was processed again since the moment was looked at. data: case."""
+
+
+class AlreadyResolved(Conflict):
+    """data: case, moment."""
+
+
+class MomentUnseen(Conflict):
+    """No picture of this moment was kept, so nobody can vouch for it. data: case, moment."""
 
 
 class ChecksumMismatch(Conflict):

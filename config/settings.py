@@ -144,7 +144,10 @@ class VisionSettings(Section):
     detect_width_px: Annotated[
         int, Field(ge=160, le=640, description="width frames are reduced to for detection")
     ] = 640
-    detect_score: Annotated[float, Field(gt=0, lt=1, description="lowest score of a detection")] = 0.35
+    detect_score: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="score from which a detection is a face; empty: the detector's own"),
+    ] = None
     style: Annotated[Literal["mosaic", "blur", "solid"], Field(description="how a face is hidden")] = "blur"
     keep_distance: Annotated[
         float,

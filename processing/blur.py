@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
+import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from heapq import merge
@@ -17,30 +15,35 @@ from typing import Any
 
 import av
 
-from config.errors import DiskFull, MediaRejected
+from config.errors import EditsRejected, MediaRejected, RequestRejected
 from config.settings import MediaSettings, VisionSettings
 from processing.chains import Box
-from processing.detectors import open_detector
-from processing.faces import detect_faces
-from processing.frames import Picture, VideoFacts, check_same_size, read_pictures, video_facts
-from processing.hide import Style, hide
+from processing.detectors import open_detector, start_score
+from processing.encoder import Encoder, disk
+from processing.faces import Detections, detect_faces
+from processing.frames import Picture, check_same_size, read_pictures, video_facts
+from processing.hide import Planes, Style, hide, hide_polygon
 from processing.media import Progress, file_url, open_media
+from processing.overrides import Region, apply_overrides, parse_overrides
 from processing.recognise import keep_enrolled, make_template
-from processing.tracks import Track, apply_edits, link
+from processing.tracks import Track, link
 from processing.verify import VerificationReport, attack
 
-# Fixed, because x264's output depends on it: the same input gives the same bytes on any machine.
-ENCODER_THREADS = 4
 ENCODER_AHEAD = 6  # frames
+# A player that has come to the end tells a time up to this long after the last frame's timestamp.
+LAST_FRAME_S = 1.0
 
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What pass two did."""
+    """What pass two did. ``span_s``: timestamps of the first and last frame. ``regions``: frames each was drawn in."""
 
     frames: int
     frames_blurred: int
     seconds: float
+    size_px: tuple[int, int]
+    span_s: tuple[float, float]
+    regions: dict[str, int]
 
     @property
     def fps(self) -> float:
@@ -54,7 +57,11 @@ class BlurReport:
     frames: int
     detections: int
     tracks: tuple[dict[str, Any], ...]
-    detect_fps: float
+    regions: tuple[dict[str, Any], ...]
+    pass_one: dict[str, Any]
+    """What pass one found, and the SHA-256 of the file it was found in: a later run can start from it."""
+    detect_fps: float | None
+    """None when pass one was not run again."""
     render_fps: float
     fps: float
     verification: VerificationReport
@@ -72,44 +79,82 @@ def render(
     style: Style,
     media: MediaSettings,
     progress: Progress,
+    regions: Sequence[Region] = (),
 ) -> RenderReport:
-    """Write ``video`` to the MP4 ``out`` with every track to be blurred hidden; video only.
+    """Write ``video`` to the MP4 ``out`` with every track to be blurred and every region hidden; video only.
 
     Frame count and timestamps are kept (also a variable frame rate), rotation goes into the pixels, the output
     is 8-bit 4:2:0 H.264 with closed groups whose keyframes stand every ``media.keyframe_s``. Where an area to
-    blur meets a kept one, it is blurred. Raises NotMedia, NoVideo, EmptyMedia, Truncated, MediaRejected, DiskFull.
+    blur meets a kept one, it is blurred. Raises NotMedia, NoVideo, EmptyMedia, Truncated, MediaRejected, DiskFull,
+    and EditsRejected when a region lies outside the picture or the video: whoever drew it would rely on it.
     """
     started = perf_counter()
     facts = video_facts(video)
-    hidden = _Schedule(tracks)
+    size_px = (facts.width_px, facts.height_px)
+    faces, marked = _Schedule(tracks), _Regions(regions)
     count = blurred = 0
+    first_s = last_s = 0.0
     with (
-        _disk(out, video),
+        disk(out, video),
         av.open(file_url(out), "w", format="mp4", options={"movflags": "+faststart"}) as sink,
         # x264 works while the next picture is decoded and blurred; only a few wait, so that memory stays flat.
         ThreadPoolExecutor(1, "x264") as writing,
     ):
-        encoder: _Encoder | None = None
+        encoder: Encoder | None = None
         waiting: deque[Future[None]] = deque()
-        for picture in read_pictures(video):
-            check_same_size(picture, (facts.width_px, facts.height_px), video.name)
+        for picture, next_s in _with_next(read_pictures(video)):
+            check_same_size(picture, size_px, video.name)
             canvas = picture.canvas()
-            boxes = hidden.areas(picture.index)
+            boxes = faces.areas(picture.index)
             for box in boxes:
                 hide(canvas.planes, box, style)
-            encoder = encoder or _Encoder(sink, picture, canvas.frame, media, facts)
+            regions_hidden = marked.hide(canvas.planes, picture.time_s, next_s, style)
+            encoder = encoder or Encoder(sink, picture, canvas.frame, media, facts)
             waiting.append(writing.submit(encoder.write, canvas.frame))
             if len(waiting) > ENCODER_AHEAD:
                 waiting.popleft().result()
-            count, blurred = picture.index + 1, blurred + bool(boxes)
+            first_s, last_s = picture.time_s if not count else first_s, picture.time_s
+            count, blurred = picture.index + 1, blurred + (bool(boxes) or regions_hidden)
             if count % 25 == 0:
                 progress(min(1.0, count / facts.frames))
         for write in waiting:
             write.result()
         if encoder is not None:
             encoder.close()
+    marked.check_all_hidden()
     progress(1.0)
-    return RenderReport(count, blurred, perf_counter() - started)
+    seconds = perf_counter() - started
+    return RenderReport(count, blurred, seconds, size_px, (first_s, last_s), marked.frames)
+
+
+def _with_next(pictures: Iterator[Picture]) -> Iterator[tuple[Picture, float]]:
+    """Every picture and the time (s) at which the next one takes its place."""
+    picture = next(pictures, None)
+    while picture is not None:
+        following = next(pictures, None)
+        yield picture, following.time_s if following is not None else picture.time_s + LAST_FRAME_S
+        picture = following
+
+
+class _Regions:
+    """The regions people drew; ``frames`` counts by region where it was hidden."""
+
+    def __init__(self, regions: Sequence[Region]) -> None:
+        self._regions = regions
+        self.frames = {region.id: 0 for region in regions}
+
+    def hide(self, planes: Planes, from_s: float, to_s: float, style: Style) -> bool:
+        """Hide them in the picture shown from ``from_s`` until ``to_s``. Whether there was any."""
+        before = sum(self.frames.values())
+        for region in self._regions:
+            done = [hide_polygon(planes, shape, style) for shape in region.shapes(from_s, to_s)]
+            self.frames[region.id] += any(done)
+        return sum(self.frames.values()) > before
+
+    def check_all_hidden(self) -> None:
+        for name, frames in self.frames.items():
+            if not frames:
+                raise EditsRejected(problem=f"regions: {name} lies outside the picture or the video")
 
 
 class _Schedule:
@@ -128,54 +173,6 @@ class _Schedule:
         return [area for area in areas if area is not None]
 
 
-class _Encoder:
-    """x264 into an open container, one picture at a time."""
-
-    def __init__(
-        self,
-        sink: av.container.OutputContainer,
-        picture: Picture,
-        upright: av.VideoFrame,
-        media: MediaSettings,
-        facts: VideoFacts,
-    ) -> None:
-        self._sink = sink
-        self._stream = sink.add_stream(
-            "libx264",
-            rate=Fraction(facts.fps).limit_denominator(1001),
-            width=upright.width,
-            height=upright.height,
-            pix_fmt="yuv420p",
-            options={
-                "crf": str(media.crf),
-                "preset": media.preset,
-                "threads": str(ENCODER_THREADS),
-                "forced-idr": "1",
-                "x264-params": "scenecut=0:open-gop=0:keyint=infinite",
-            },
-        )
-        codec = self._stream.codec_context
-        codec.time_base = picture.time_base
-        codec.sample_aspect_ratio = facts.pixel_shape
-        self._stream.time_base = picture.time_base
-        for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(codec, name, getattr(picture.frame, name))
-        self._first_s = picture.time_s
-        self._keyframe_s = media.keyframe_s
-        self._keyframes = 0
-
-    def write(self, frame: av.VideoFrame) -> None:
-        time_s = frame.time or 0.0
-        # A hair early: a keyframe due at 2 s belongs to the frame at 1.9999.
-        if time_s - self._first_s >= self._keyframes * self._keyframe_s - 1e-3:
-            frame.pict_type = av.video.frame.PictureType.I
-            self._keyframes = int((time_s - self._first_s + 1e-3) / self._keyframe_s) + 1
-        self._sink.mux(self._stream.encode(frame))
-
-    def close(self) -> None:
-        self._sink.mux(self._stream.encode(None))
-
-
 def blur_file(
     source: Path,
     out: Path,
@@ -184,29 +181,50 @@ def blur_file(
     media: MediaSettings,
     keep_photos: Sequence[Path] = (),
     edits: dict[str, Any] | None = None,
+    pass_one: dict[str, Any] | None = None,
     progress: Progress,
 ) -> BlurReport:
     """Blur every face of one file but those of ``keep_photos``; every audio stream is copied bit for bit.
 
-    ``out`` appears only when it is whole. Raises what :func:`render`, :func:`make_template` and
-    :func:`apply_edits` raise, and MediaRejected when the sound does not fit into the container of ``out``.
+    ``edits`` is a document of :mod:`processing.overrides`. ``pass_one`` is that of an earlier report on the same
+    file: faces are not looked for again, and the output is the same to the byte as if they had been.
+
+    ``out`` appears only when it is whole. Raises what :func:`render`, :func:`make_template`,
+    :func:`parse_overrides` and :func:`apply_overrides` raise, RequestRejected when ``pass_one`` is not of this file
+    and detector, and MediaRejected when the sound does not fit into the container of ``out``.
     """
     started = perf_counter()
+    overrides = parse_overrides(edits or {})
     templates = [make_template(photo) for photo in keep_photos]
-    detections = detect_faces(source, open_detector(vision), vision, _stage(progress, 0.0, 0.4))
-    detected_s = perf_counter() - started
+    sha256 = _sha256(source)
+    detector = open_detector(vision)
+    detect_fps = None
+    if pass_one is not None:
+        detections = _reused(pass_one, sha256, detector.name, start_score(vision))
+    else:
+        begun = perf_counter()
+        detections = detect_faces(source, detector, vision, _stage(progress, 0.0, 0.4))
+        detect_fps = round(detections.frames / (perf_counter() - begun), 1)
     tracks = link(detections)
     if templates:
         tracks = keep_enrolled(source, tracks, templates, vision, _stage(progress, 0.4, 0.5))
-    tracks = apply_edits(tracks, edits or {})
+    tracks = apply_overrides(tracks, overrides)
     silent = out.with_name(f".{out.name}.video.mp4")
     partial = out.with_name(f".{out.name}.partial{out.suffix}")
     try:
         rendered = render(
-            source, tracks, silent, style=vision.style, media=media, progress=_stage(progress, 0.5, 0.75)
+            source,
+            tracks,
+            silent,
+            style=vision.style,
+            media=media,
+            progress=_stage(progress, 0.5, 0.75),
+            regions=overrides.regions,
         )
         _add_sound(silent, source, partial)
-        report = attack(partial, tracks, vision, _stage(progress, 0.75, 1.0), original=source)
+        report = attack(
+            partial, tracks, vision, _stage(progress, 0.75, 1.0), original=source, templates=templates
+        )
         partial.replace(out)
     finally:
         silent.unlink(missing_ok=True)
@@ -215,11 +233,33 @@ def blur_file(
         frames=rendered.frames,
         detections=sum(len(look.boxes) for look in detections.looks),
         tracks=tuple(_line(track, detections.fps) for track in tracks),
-        detect_fps=round(detections.frames / detected_s, 1),
+        regions=tuple(
+            {"id": region.id, "kind": region.kind, "frames": rendered.regions[region.id]}
+            for region in overrides.regions
+        ),
+        pass_one={"source_sha256": sha256, "detections": detections.to_dict()},
+        detect_fps=detect_fps,
         render_fps=round(rendered.fps, 1),
         fps=round(rendered.frames / (perf_counter() - started), 1),
         verification=report,
     )
+
+
+def _reused(pass_one: Any, sha256: str, detector: str, start_score: float) -> Detections:
+    try:
+        made_of, found = pass_one["source_sha256"], Detections.from_dict(pass_one["detections"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestRejected(problem=f"detections: {type(error).__name__}: {error}") from error
+    if made_of != sha256:
+        raise RequestRejected(problem="detections: made of another file")
+    if (found.detector, found.start_score) != (detector, start_score):
+        raise RequestRejected(problem=f"detections: made with {found.detector} at {found.start_score}")
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stage(progress: Progress, begin: float, end: float) -> Progress:
@@ -239,7 +279,7 @@ def _line(track: Track, fps: float) -> dict[str, Any]:
 
 def _add_sound(video: Path, source: Path, out: Path) -> None:
     with (
-        _disk(out, source),
+        disk(out, source),
         open_media(video) as picture,
         open_media(source) as sound,
         av.open(file_url(out), "w") as sink,
@@ -267,16 +307,3 @@ def _packets(kind: str, container: av.container.InputContainer) -> Iterator[tupl
 def _when(item: tuple[str, av.Packet[Any]]) -> Fraction:
     packet = item[1]
     return (packet.dts or 0) * packet.time_base
-
-
-@contextmanager
-def _disk(out: Path, source: Path) -> Iterator[None]:
-    """A full disk while writing ``out`` is a DiskFull; what is written is about as large as ``source``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        free_mb = shutil.disk_usage(out.parent).free // 2**20
-        needed_mb = source.stat().st_size // 2**20 + 1
-        raise DiskFull(path=str(out.parent), needed_mb=needed_mb, free_mb=free_mb) from error

@@ -12,17 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import VisionSettings
-from processing.detectors import Boxes, Detector, iou
+from processing.detectors import SURE_SCORE, Boxes, Detector, iou, lifted, seen_closer, start_score
 from processing.frames import Picture, Picture8, check_same_size, read_pictures, video_facts
 from processing.media import Progress
 
 # A face that fills the picture or is cut by its edge is found on a small picture when the large one misses
 # it: the turned head of frames 47-80 of a 640x360 test clip scored under 0.15 at 640 px and 0.4 at 192 px.
-# The size alternates because a face missed at one is often found at the other, and dark pictures are lifted
-# (gamma, below this mean level): faces of an unlit audience rose from 0.28 to 0.37.
+# The size alternates because a face missed at one is often found at the other.
 NEAR_LOOKS_PX = (320, 192)
 NEAR_FACE_SHARE = 0.12
-DARK_MEAN, DARK_GAMMA = 60.0, 0.6
 # A calm picture is examined this often; a change adds up until it forces a look, in grey levels of the most
 # changed of 8x5 blocks: talking heads change by 2-10 a frame, walking by 15-40.
 CALM_LOOK_S = 0.2
@@ -30,6 +28,8 @@ RESTLESS_SUM = 30.0
 # Mean change between frames over mean brightness: cuts of the test clips 0.54-0.74, fastest motion 0.31.
 CUT_CHANGE = 0.35
 SAME_BOX_IOU = 0.45
+# By how much a doubted detection stays below the score that starts a track.
+BELOW = 0.01
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,19 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
     facts = video_facts(video)
     size_px = (facts.width_px, facts.height_px)
     pacer = _Pacer(facts.fps)
+    start = start_score(settings)
+    doubt = _Doubt(detector, start)
     looks: list[Look] = []
     count = 0
     for picture in read_pictures(video):
         check_same_size(picture, size_px, video.name)
         for due in pacer.due(picture):
-            looks.append(_look(due, detector, settings.detect_width_px, len(looks)))
+            looks.append(_look(due, detector, settings.detect_width_px, doubt, len(looks)))
         count = picture.index + 1
         if count % 25 == 0:
             progress(min(1.0, count / facts.frames))
     for due in pacer.rest():
-        looks.append(_look(due, detector, settings.detect_width_px, len(looks)))
+        looks.append(_look(due, detector, settings.detect_width_px, doubt, len(looks)))
     progress(1.0)
     return Detections(
         detector=detector.name,
@@ -89,7 +91,7 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
         height_px=facts.height_px,
         fps=facts.fps,
         frames=count,
-        start_score=settings.detect_score,
+        start_score=start,
         cuts=tuple(pacer.cuts),
         looks=tuple(looks),
     )
@@ -140,7 +142,7 @@ def _thumbnail(luma: Picture8) -> NDArray[np.float32]:
     return cv2.resize(small, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def _look(picture: Picture, detector: Detector, longest_px: int, turn: int) -> Look:
+def _look(picture: Picture, detector: Detector, longest_px: int, doubt: _Doubt, turn: int) -> Look:
     """Boxes in full-size pixels from the reduced frame and from a still smaller copy for near faces."""
     reduced = picture.rgb(longest_px)
     height, width = reduced.shape[:2]
@@ -153,15 +155,40 @@ def _look(picture: Picture, detector: Detector, longest_px: int, turn: int) -> L
     full_width, full_height = picture.size_px
     boxes[:, [0, 2]] *= full_width / width
     boxes[:, [1, 3]] *= full_height / height
+    boxes = doubt.weigh(picture, boxes)
     found = ((*np.round(box[:4].astype(float), 1).tolist(), round(float(box[4]), 3)) for box in boxes)
     return Look(picture.index, tuple((x0, y0, x1, y1, score) for x0, y0, x1, y1, score in found))
 
 
 def _near_copy(picture_rgb: Picture8, shrink: float) -> Picture8:
     small = cv2.resize(picture_rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    if small.mean() < DARK_MEAN:
-        small = cv2.LUT(small, np.rint(255 * (np.arange(256) / 255) ** DARK_GAMMA).astype(np.uint8))
-    return np.asarray(small, np.uint8)
+    return lifted(np.asarray(small, np.uint8))
+
+
+class _Doubt:
+    """Takes from detections that nothing confirms the right to start a track; they may still continue one.
+
+    What lies where the look before was sure of a face needs no other confirmation.
+    """
+
+    def __init__(self, detector: Detector, start: float) -> None:
+        self._detector = detector
+        self._start = start
+        self._believed = np.empty((0, 5), np.float32)
+
+    def weigh(self, picture: Picture, boxes: Boxes) -> Boxes:
+        """``boxes`` in full-size pixels, the scores of doubtful ones just below the one that starts a track."""
+        for box in boxes:
+            if self._start <= box[4] < SURE_SCORE and not self._confirmed(picture, box):
+                box[4] = self._start - BELOW
+        self._believed = boxes[boxes[:, 4] >= self._start]
+        return boxes
+
+    def _confirmed(self, picture: Picture, box: NDArray[np.float32]) -> bool:
+        if (iou(self._believed, box) > SAME_BOX_IOU).any():
+            return True
+        x0, y0, x1, y1 = box[:4].astype(float).tolist()
+        return seen_closer(picture, (x0, y0, x1, y1), self._detector)
 
 
 def _merge(boxes: Boxes, more: Boxes) -> Boxes:

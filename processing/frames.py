@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.filter
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from config.errors import EmptyMedia, MediaRejected, NotMedia, NoVideo, Truncated
 from processing.media import open_media
 
 Picture8 = NDArray[np.uint8]
+_Stamp = tuple[int, Fraction]
 _PLANAR_420 = ("yuv420p", "yuvj420p")  # the same layout; the second only says that the range is full
 
 
@@ -59,7 +63,7 @@ class Picture:
         width, height = self.frame.width, self.frame.height
         scale = min(1.0, (longest_px or max(width, height)) / max(width, height))
         size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
-        pixels = self.frame.reformat(format="rgb24", **size).to_ndarray()
+        pixels = self.frame.reformat(format="rgb24", interpolation="AREA", **size).to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, self._quarter_turns))
 
     def luma(self) -> Picture8:
@@ -103,7 +107,7 @@ def video_facts(video: Path) -> VideoFacts:
     """Size, speed and approximate length. Raises NotMedia, NoVideo, EmptyMedia or Truncated."""
     first = next(read_pictures(video))
     with open_media(video) as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container, video.name)
         fps = float(stream.average_rate or stream.guessed_rate or 25)
         length_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if not length_s and container.duration:
@@ -115,8 +119,16 @@ def video_facts(video: Path) -> VideoFacts:
         return VideoFacts(width_px, height_px, shape, fps, stream.frames or max(1, round(length_s * fps)))
 
 
+def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    """The stream that is shown, never a cover picture, which every player skips. Raises NoVideo."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise NoVideo(name=name)
+
+
 def read_pictures(video: Path) -> Iterator[Picture]:
-    """Every frame once, in display order, holding only one at a time.
+    """Every frame once, in display order, holding only a few at a time; interlaced ones are made progressive.
 
     A frame without a timestamp, or not later than the one before it, gets the next free tick: nothing is
     dropped. Raises NotMedia, NoVideo, EmptyMedia, or Truncated when decoding fails part of the way.
@@ -127,21 +139,84 @@ def read_pictures(video: Path) -> Iterator[Picture]:
     except av.error.FFmpegError as error:
         raise NotMedia(name=name, detail=error.strerror) from error
     with container:
-        if not container.streams.video:
-            raise NoVideo(name=name)
-        stream = container.streams.video[0]
+        stream = video_stream(container, name)
         stream.thread_type = "AUTO"
-        index, last = 0, None
+        index = 0
         try:
-            for frame in container.decode(stream):
-                pts = frame.pts if frame.pts is not None else (0 if last is None else last + 1)
-                last = pts if last is None else max(pts, last + 1)
-                yield Picture(index, last, frame.time_base or Fraction(1, 1000), frame)
+            for (pts, time_base), frame in _progressive(_stamped(container.decode(stream))):
+                yield Picture(index, pts, time_base, frame)
                 index += 1
         except av.error.FFmpegError as error:
             raise Truncated(name=name, detail=error.strerror) from error
         if not index:
             raise EmptyMedia(name=name)
+
+
+def _stamped(frames: Iterator[av.VideoFrame]) -> Iterator[tuple[_Stamp, av.VideoFrame]]:
+    last = None
+    for frame in frames:
+        pts = frame.pts if frame.pts is not None else (0 if last is None else last + 1)
+        last = pts if last is None else max(pts, last + 1)
+        yield (last, frame.time_base or Fraction(1, 1000)), frame
+
+
+def _progressive(
+    frames: Iterator[tuple[_Stamp, av.VideoFrame]],
+) -> Iterator[tuple[_Stamp, av.VideoFrame]]:
+    """As many frames with the same stamps, without the combs that the two fields of a moving face make.
+
+    Combed, a face is harder to find, and the output, which is coded as progressive, would show the combs.
+    """
+    fields: _Deinterlacer | None = None
+    for stamp, frame in frames:
+        if fields is not None and not fields.fits(frame):
+            yield from fields.rest()
+            fields = None
+        if fields is None and frame.interlaced_frame:
+            fields = _Deinterlacer(frame)
+        if fields is None:
+            yield stamp, frame
+        else:
+            yield from fields.take(stamp, frame)
+    if fields is not None:
+        yield from fields.rest()
+
+
+class _Deinterlacer:
+    """FFmpeg's bwdif over the frames that are marked as interlaced; one frame out for each one in."""
+
+    def __init__(self, first: av.VideoFrame) -> None:
+        self._kind = (first.width, first.height, first.format.name)
+        self._stamps: deque[_Stamp] = deque()
+        self._graph = av.filter.Graph()
+        source = self._graph.add_buffer(
+            width=first.width, height=first.height, format=first.format, time_base=first.time_base
+        )
+        deinterlace = self._graph.add("bwdif", "mode=send_frame:deint=interlaced")
+        source.link_to(deinterlace)
+        deinterlace.link_to(self._graph.add("buffersink"))
+        self._graph.configure()
+
+    def fits(self, frame: av.VideoFrame) -> bool:
+        return (frame.width, frame.height, frame.format.name) == self._kind
+
+    def take(self, stamp: _Stamp, frame: av.VideoFrame) -> Iterator[tuple[_Stamp, av.VideoFrame]]:
+        self._stamps.append(stamp)
+        frame.pts, frame.time_base = stamp
+        self._graph.push(frame)
+        yield from self._ready()
+
+    def rest(self) -> Iterator[tuple[_Stamp, av.VideoFrame]]:
+        self._graph.push(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[tuple[_Stamp, av.VideoFrame]]:
+        while True:
+            try:
+                frame = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield self._stamps.popleft(), frame
 
 
 def check_same_size(picture: Picture, size_px: tuple[int, int], name: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
-from archive import consent
+from archive import alarms, consent
 from archive.audit import record
 from archive.catalog import Catalog
 from archive.models import Case, StepRun, utc_now
@@ -31,7 +31,6 @@ from config.errors import (
     DiskFull,
     NotFound,
     PoisonCase,
-    VerificationFailed,
     YianError,
 )
 from config.settings import Settings
@@ -93,7 +92,7 @@ class Pipeline:
         kept = await asyncio.to_thread(self.results.manifest, case, step.name)
         result = kept["result"] if kept else await self._run_anew(step, case, run)
         if result.get("verdict") == "fail":
-            raise VerificationFailed(case=case_id, moments=result["moments"])
+            await asyncio.to_thread(self._require_resolved, case, result)
 
     async def _run_anew(self, step: Step, case: Case, run: int) -> dict[str, Any]:
         case_id = case.id
@@ -127,6 +126,10 @@ class Pipeline:
             self.results.keep(case, step.name, folder, result)
 
     # --- the catalogue -----------------------------------------------------------------------------------
+
+    def _require_resolved(self, case: Case, verification: dict[str, Any]) -> None:
+        with self.catalog.read() as session:
+            alarms.require_resolved(session, case, [alarm["id"] for alarm in verification["alarms"]])
 
     def _check(self, case_id: str, run: int) -> Case:
         """The case, if this run of it is still the one that is wanted. Raises Cancelled or a ConsentRefused."""

@@ -58,6 +58,11 @@ def make_template(photo: Path) -> bytes:
     return _encode(picture, (x0, y0, x1, y1)).astype("<f8").tobytes()
 
 
+def distance_to(template: bytes, picture_rgb: Picture8, box: Box) -> float:
+    """dlib distance between a template and the face at ``box`` of an (H, W, 3) picture; the encoding is dropped."""
+    return float(np.linalg.norm(_template(template) - _encode(picture_rgb, box)))
+
+
 def keep_enrolled(
     video: Path,
     tracks: Sequence[Track],

@@ -53,6 +53,14 @@ class Results:
         manifest = self.manifest(case, name)
         return {} if manifest is None else dict(manifest["result"])
 
+    def read(self, case: Case, name: str, file: str) -> bytes:
+        """One small file of a finished step's results. Raises NotFound."""
+        manifest = self.manifest(case, name)
+        if manifest is None or file not in manifest["files"]:
+            raise NotFound(what="file", id=file)
+        index = manifest["files"].index(file)
+        return self._vault.open_bytes(case.id, f"{_prefix(case, name)}/{index:05d}.age")
+
     def keep(self, case: Case, name: str, work: Path, told: dict[str, Any]) -> None:
         """Seal every file under ``work/out`` into the store; the manifest, last, is what makes them count."""
         out = work / "out"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.errors import NoAudio, NoVideo
+from config.errors import EditsRejected, NoAudio, NoVideo, RequestRejected
 from processing.step import Job
 
 if TYPE_CHECKING:
@@ -161,11 +161,15 @@ def faces(job: Job) -> Result:
 
 
 def blur_step(job: Job) -> Result:
-    """Decide about every track and render every camera with all but the kept faces hidden."""
-    from processing import blur, recognise, tracks
+    """Decide about every track and render every camera with all but the kept faces, and every region, hidden."""
+    from processing import blur, overrides, recognise, tracks
     from processing.faces import Detections
 
     plan, told, folder = _sources(job)
+    edits = job.params["edits"]
+    strangers = sorted(set(edits) - set(plan["cameras"]))
+    if strangers:
+        raise EditsRejected(problem=f"no camera {strangers[0]}")
     templates = [Path(path).read_bytes() for path in job.params["templates"]]
     cameras = {}
     total = len(plan["cameras"])
@@ -175,25 +179,36 @@ def blur_step(job: Job) -> Result:
         found = tracks.link(Detections.from_dict(_read(job.inputs["faces"] / f"{camera}.json")))
         if templates:
             found = recognise.keep_enrolled(source, found, templates, job.vision, _part(part, 0.0, 0.3))
-        found = tracks.apply_edits(found, job.params["edits"].get(camera, {}))
+        wanted = overrides.parse_overrides(edits.get(camera, {}))
+        found = overrides.apply_overrides(found, wanted)
         _write(job.out / f"{camera}.tracks.json", [track.to_dict() for track in found])
-        blur.render(
+        rendered = blur.render(
             source,
             found,
             job.out / f"{camera}.mp4",
             style=job.vision.style,
             media=job.media,
             progress=_part(part, 0.3, 1.0),
+            regions=wanted.regions,
         )
-        cameras[camera] = _count(found)
+        cameras[camera] = {
+            **_count(found),
+            "size_px": rendered.size_px,
+            "span_s": rendered.span_s,
+            "regions": [
+                {"id": region.id, "kind": region.kind, "frames": rendered.regions[region.id]}
+                for region in wanted.regions
+            ],
+        }
     return {"cameras": cameras}
 
 
 def _count(found: list[Track]) -> Result:
-    kept = [track for track in found if track.decision == "keep"]
+    decisions = [track.decision for track in found]
     return {
-        "kept": len(kept),
-        "blurred": len(found) - len(kept),
+        "kept": decisions.count("keep"),
+        "blurred": decisions.count("blur"),
+        "deleted": decisions.count("delete"),
         "tracks": [
             {
                 "id": track.id,
@@ -208,28 +223,38 @@ def _count(found: list[Track]) -> Result:
 
 
 def verify_step(job: Job) -> Result:
-    """Attack our own output: look for faces that anybody could still recognise."""
-    from processing import tracks, verify
+    """Attack our own output: look for faces that anybody could still recognise.
+
+    What was found is told as alarms, with a picture of each, for the people who have to answer them.
+    """
+    from processing import moments, thumbnails, tracks, verify
 
     plan, told, folder = _sources(job)
+    templates = [Path(path).read_bytes() for path in job.params["templates"]]
     reports = {}
+    alarms = []
     total = len(plan["cameras"])
     for done, camera in enumerate(plan["cameras"]):
         found = [tracks.Track.from_dict(raw) for raw in _read(job.inputs["blur"] / f"{camera}.tracks.json")]
+        output = job.inputs["blur"] / f"{camera}.mp4"
         report = verify.attack(
-            job.inputs["blur"] / f"{camera}.mp4",
+            output,
             found,
             job.vision,
             _part(job.progress, done / total, (done + 1) / total),
             original=folder / told[camera]["file"],
+            templates=templates,
         )
-        reports[camera] = report.to_dict()
-    _write(job.out / "verification.json", reports)
-    moments = sum(len(report["moments"]) for report in reports.values())
+        reports[camera] = report
+        raised = moments.gather(camera, report.moments) if report.verdict == "fail" else []
+        thumbnails.write_thumbnails(output, raised, report.moments, job.out)
+        alarms += raised
+    _write(job.out / "verification.json", {camera: report.to_dict() for camera, report in reports.items()})
     return {
-        "verdict": "fail" if moments else "pass",
-        "moments": moments,
-        "examined_frames": sum(report["examined_frames"] for report in reports.values()),
+        "verdict": "fail" if any(report.verdict == "fail" for report in reports.values()) else "pass",
+        "moments": sum(len(report.moments) for report in reports.values()),
+        "alarms": [alarm.to_dict() for alarm in alarms],
+        "examined_frames": sum(report.examined_frames for report in reports.values()),
     }
 
 
@@ -280,6 +305,7 @@ def package(job: Job) -> Result:
             shutil.copy(job.inputs[step] / name, source / folder / name)
     for path in sorted(job.inputs["blur"].glob("*.tracks.json")):
         shutil.copy(path, source / "reports" / path.name)
+    _write(source / "reports" / "resolutions.json", job.params["resolutions"])
     _write(source / "reports" / "light.json", job.params["light"])
     _write(source / "reports" / "processing.json", _processing_report(job))
     info = build_package(source, job.out / "bag", facts_from_dict(job.params["facts"]))
@@ -305,19 +331,32 @@ def make_template(job: Job) -> Result:
 
 
 def blur_file(job: Job) -> Result:
-    """``yian blur``: one file of anybody's."""
+    """``yian blur``: one file of anybody's. The report holds too much for an answer and goes into a file."""
     from processing import blur
 
-    report = blur.blur_file(
+    done = blur.blur_file(
         Path(job.params["source"]),
         Path(job.params["target"]),
         vision=job.vision,
         media=job.media,
         keep_photos=[Path(photo) for photo in job.params["keep_photos"]],
         edits=job.params["edits"],
+        pass_one=_pass_one(job.params["detections"]),
         progress=job.progress,
-    )
-    return report.to_dict()
+    ).to_dict()
+    if job.params["report"]:
+        _write(Path(job.params["report"]), done)
+    return {name: value for name, value in done.items() if name != "pass_one"}
+
+
+def _pass_one(report: str) -> Any:
+    """Pass one as an earlier report tells it, None without one. Raises RequestRejected."""
+    if not report:
+        return None
+    try:
+        return _read(Path(report))["pass_one"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestRejected(problem=f"{report}: {type(error).__name__}: {error}") from error
 
 
 def transcribe_files(job: Job) -> Result:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from config.errors import EditsRejected
 from processing.chains import Box, Chain, Seen, centre, chains_of, drift, same_shot, size_of
 from processing.faces import Detections
 
-Decision = Literal["blur", "keep"]
-Reason = Literal["default", "enrolled-expert", "marked-by-reviewer", "blur-edit", "overlap"]
+Decision = Literal["blur", "keep", "delete"]
+Reason = Literal[
+    "default", "enrolled-expert", "marked-by-reviewer", "blur-edit", "deleted-by-reviewer", "overlap"
+]
 
 # A face that is lost is treated as still there for this long, and as there this long before it is first seen.
 HOLD_S = 0.8
@@ -90,38 +91,6 @@ def link(detections: Detections) -> list[Track]:
         key=lambda track: (track.first_frame, track.looks[0].frame, track.looks[0].box, track.last_frame)
     )
     return [replace(part, id=number) for number, part in enumerate(parts)]
-
-
-def apply_edits(tracks: Sequence[Track], edits: dict[str, Any]) -> list[Track]:
-    """The tracks with a reviewer's decisions; an edit to blur beats every reason to keep.
-
-    ``edits``: ``{"keep_tracks": [id, ...], "blur_tracks": [id, ...]}``. Raises EditsRejected.
-    """
-    unknown_keys = sorted(set(edits) - {"keep_tracks", "blur_tracks"}) if isinstance(edits, dict) else ["?"]
-    if unknown_keys:
-        raise EditsRejected(problem=f"unknown: {unknown_keys[0]}")
-    known = {track.id for track in tracks}
-    keep = _ids(edits, "keep_tracks", known)
-    blur = _ids(edits, "blur_tracks", known)
-    return [_edited(track, keep, blur) for track in tracks]
-
-
-def _ids(edits: dict[str, Any], key: str, known: set[int]) -> set[int]:
-    ids = edits.get(key, [])
-    if not isinstance(ids, list) or any(type(number) is not int for number in ids):
-        raise EditsRejected(problem=f"{key}: not a list of track numbers")
-    strangers = sorted(set(ids) - known)
-    if strangers:
-        raise EditsRejected(problem=f"{key}: no track {strangers[0]}")
-    return set(ids)
-
-
-def _edited(track: Track, keep: set[int], blur: set[int]) -> Track:
-    if track.id in blur:
-        return replace(track, decision="blur", reason="blur-edit")
-    if track.id in keep:
-        return replace(track, decision="keep", reason="marked-by-reviewer")
-    return track
 
 
 def _track(chain: Chain, detections: Detections) -> Track:

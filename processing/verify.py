@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,15 +13,24 @@ import numpy as np
 
 from config.settings import VisionSettings
 from processing.chains import Box
-from processing.detectors import Boxes, CenterFaceDetector, Detector, YuNetDetector, iou
+from processing.detectors import (
+    SURE_SCORE,
+    CenterFaceDetector,
+    Detector,
+    HogDetector,
+    YuNetDetector,
+    iou,
+    seen_closer,
+)
 from processing.frames import Picture, Picture8, read_pictures, video_facts
 from processing.media import Progress, open_media
+from processing.recognise import DOUBT, distance_to
 from processing.tracks import Track
 
-Kind = Literal["visible-face", "frames-missing"]
+Kind = Literal["visible-face", "area-visible", "gap", "stranger-kept", "frames-missing"]
 
-# Every second frame is examined, so that a leak of two frames cannot fall between; every 16th more closely.
-EXAMINE_EVERY, CLOSELY_EVERY = 2, 16
+# Every second frame is examined, so that a leak of two frames cannot fall between; every 32nd more closely.
+EXAMINE_EVERY, CLOSELY_EVERY = 2, 32
 # The pictures given to the attackers: other scales than those pass one looked at.
 ATTACK_PX, CLOSE_PX = 320, 560
 # Scores that count as a face: below those that start a track, above what hands and cloth reach (measured).
@@ -29,8 +39,17 @@ CENTERFACE_SCORE, YUNET_SCORE, HOG_SCORE = 0.32, 0.6, 0.3
 STRUCTURE_LEFT, MIDDLE_SHARE, PROBE_PX = 0.25, 0.6, 48
 # ... or, without the original, more than this mean square of the Laplacian (blurred faces and bare walls stay below 60).
 STRUCTURE_BOUND = 100.0
+# With less than this left there is nothing to recognise, whatever the original looked like: a quarter of the
+# structure of a face that is just recognisable (20).
+STRUCTURE_FLOOR = 5.0
 # A detection that lies over a kept face by this much (IoU) is that face; one beside it is not excused.
 KEPT_IOU = 0.2
+# Protection of one place that pauses for no longer than this is a gap, not a face that went and another that came.
+GAP_S, GAP_IOU = 0.5, 0.3
+# A kept face is compared with the templates this often, when a detector is this sure of it and it is this high.
+COMPARE_EVERY_S, COMPARE_SCORE, COMPARE_HEIGHT_PX = 4.0, 0.6, 48
+# So many comparisons in a row beyond doubt make a stranger: a single one may be a turned head.
+STRANGE_IN_A_ROW = 2
 
 
 @dataclass(frozen=True)
@@ -60,48 +79,43 @@ class VerificationReport:
         return {**asdict(self), "verdict": self.verdict}
 
 
-class _HogDetector:
-    """dlib's frontal detector: weak on turned heads, but it shares nothing with a neural network."""
-
-    name = "hog"
-
-    def __init__(self) -> None:
-        import dlib
-
-        self._model = dlib.get_frontal_face_detector()
-
-    def detect(self, frame_rgb: Picture8) -> Boxes:
-        found, scores, _ = self._model.run(frame_rgb, 0, HOG_SCORE)
-        rows = [(r.left(), r.top(), r.right(), r.bottom(), s) for r, s in zip(found, scores, strict=True)]
-        return np.asarray(rows, np.float32).reshape(-1, 5)
-
-
 def attack(
     video: Path,
     tracks: Sequence[Track],
     settings: VisionSettings,
     progress: Progress,
     original: Path | None = None,
+    templates: Sequence[bytes] = (),
 ) -> VerificationReport:
     """Search our own output ``video`` for faces that are neither kept nor beyond recognition.
 
-    With ``original`` a detection counts when over a quarter of the original's structure is left there; and a
-    number of frames other than the original's fails as well. Raises what reading the videos raises.
+    Reported are faces that another detector finds, areas that should be hidden and show structure, pauses in the
+    protection of one place, and kept faces that are none of ``templates``. With ``original`` a place counts when over a
+    quarter of the original's structure is left there; and a number of frames other than the original's fails as
+    well. Raises what reading the videos raises.
     """
     often, closely = _attackers(settings)
-    kept = [track for track in tracks if track.decision == "keep"]
-    expected = max(1, video_facts(video).frames)
+    facts = video_facts(video)
+    # What a reviewer declared to be no face is left visible on purpose as well.
+    kept = [track for track in tracks if track.decision != "blur"]
+    hidden = [track for track in tracks if track.decision == "blur"]
+    gaps = _gaps(hidden, facts.fps)
+    guests = _Guests(kept, templates, settings, facts.fps)
     suspects: list[_Suspect] = []
     frames = 0
     for picture in read_pictures(video):
         frames = picture.index + 1
+        claims: list[tuple[Kind, Box, float]] = [("gap", box, 1.0) for box in gaps.get(picture.index, [])]
         if picture.index % EXAMINE_EVERY == 0:
-            found = _detections(picture, often, ATTACK_PX)
+            found = _confirmed(picture, _detections(picture, often, ATTACK_PX), often)
             if picture.index % CLOSELY_EVERY == 0:
                 found += _detections(picture, closely, CLOSE_PX)
-            suspects += _suspects(picture, found, kept)
-            progress(min(1.0, picture.index / expected))
-    moments = [suspect.moment for suspect in _recognisable(suspects, original)]
+            guests.meet(picture, found)
+            claims += [("visible-face", box, score) for box, score in _strange(picture, found, kept)]
+            claims += [("area-visible", box, 1.0) for box in _boxes(hidden, picture.index)]
+            progress(min(1.0, picture.index / max(1, facts.frames)))
+        suspects += _suspects(picture, claims)
+    moments = [suspect.moment for suspect in _recognisable(suspects, original)] + guests.strangers
     if original is not None and (lost := _lost_frame(frames, original)) is not None:
         moments.append(lost)
     progress(1.0)
@@ -114,7 +128,7 @@ def _attackers(settings: VisionSettings) -> tuple[list[Detector], list[Detector]
 
     The detector that did not drive the blur goes first; where there is no other, the same one at other scales.
     """
-    hog = _HogDetector()
+    hog = HogDetector(HOG_SCORE)
     if settings.detector == "centerface" and settings.yunet_path:
         yunet = YuNetDetector(Path(settings.yunet_path), YUNET_SCORE)
         return [yunet], [yunet, hog]
@@ -152,28 +166,99 @@ def _detections(picture: Picture, detectors: Sequence[Detector], longest_px: int
     return found
 
 
+def _confirmed(
+    picture: Picture, found: Sequence[tuple[Box, float]], detectors: Sequence[Detector]
+) -> list[tuple[Box, float]]:
+    """The detections that are sure, or are found again on a closer look: a fold of cloth is not, a face is."""
+    return [
+        (box, score)
+        for box, score in found
+        if score >= SURE_SCORE or any(seen_closer(picture, box, detector) for detector in detectors)
+    ]
+
+
+def _boxes(tracks: Sequence[Track], frame: int) -> list[Box]:
+    return [box for track in tracks if (box := track.box_at(frame)) is not None]
+
+
+def _strange(
+    picture: Picture, found: Sequence[tuple[Box, float]], kept: Sequence[Track]
+) -> list[tuple[Box, float]]:
+    """The detections that are not a kept face."""
+    excused = np.asarray(_boxes(kept, picture.index), float).reshape(-1, 4)
+    return [(box, score) for box, score in found if not (iou(excused, np.asarray(box)) > KEPT_IOU).any()]
+
+
+def _gaps(hidden: Sequence[Track], fps: float) -> dict[int, list[Box]]:
+    """Frames between the end of one protection and the beginning of the next one in the same place."""
+    longest = max(1, round(GAP_S * fps))
+    gaps: dict[int, list[Box]] = {}
+    starts = sorted(hidden, key=lambda track: track.first_frame)
+    firsts = [track.first_frame for track in starts]
+    for ended in hidden:
+        end = ended.last_frame
+        for track in starts[bisect_right(firsts, end + 1) : bisect_right(firsts, end + 1 + longest)]:
+            if iou(np.asarray([ended.areas[-1].box]), np.asarray(track.areas[0].box))[0] > GAP_IOU:
+                for frame in range(end + 1, track.first_frame):
+                    gaps.setdefault(frame, []).append(track.looks[0].box)
+    return gaps
+
+
 @dataclass(frozen=True)
 class _Suspect:
-    """A face somebody found in our output, and how much of its structure is left there."""
+    """A place in our output where a face may be seen, and how much structure is left there."""
 
     moment: Moment
     structure_left: float
 
 
-def _suspects(picture: Picture, found: Sequence[tuple[Box, float]], kept: Sequence[Track]) -> list[_Suspect]:
-    faces = [face for track in kept if (face := track.box_at(picture.index)) is not None]
-    excused = np.asarray(faces, float).reshape(-1, 4)
-    strange = [(box, score) for box, score in found if not (iou(excused, np.asarray(box)) > KEPT_IOU).any()]
-    if not strange:
+def _suspects(picture: Picture, claims: Sequence[tuple[Kind, Box, float]]) -> list[_Suspect]:
+    if not claims:
         return []
     grey = picture.luma()
     suspects = []
-    for box, score in strange:
-        place = (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
-        time_s = round(picture.time_s, 3)
-        moment = Moment(picture.index, time_s, place, "visible-face", round(score, 3))
-        suspects.append(_Suspect(moment, structure(grey, box)))
+    for kind, box, score in claims:
+        left = structure(grey, box)
+        if left > (STRUCTURE_FLOOR if kind == "visible-face" else STRUCTURE_BOUND):
+            suspects.append(_Suspect(_moment(picture, box, kind, score), left))
     return suspects
+
+
+def _moment(picture: Picture, box: Box, kind: Kind, score: float) -> Moment:
+    place = (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
+    return Moment(picture.index, round(picture.time_s, 3), place, kind, round(score, 3))
+
+
+class _Guests:
+    """Compares kept faces, as our output shows them, with those who consented; keeps no encoding."""
+
+    def __init__(
+        self, kept: Sequence[Track], templates: Sequence[bytes], settings: VisionSettings, fps: float
+    ) -> None:
+        self._kept = [track for track in kept if track.decision == "keep"] if templates else []
+        self._templates = templates
+        self._limit = settings.keep_distance + DOUBT
+        self._pause = max(1, round(COMPARE_EVERY_S * fps))
+        self._due = {track.id: track.first_frame for track in self._kept}
+        self._in_a_row = dict.fromkeys(self._due, 0)
+        self.strangers: list[Moment] = []
+
+    def meet(self, picture: Picture, found: Sequence[tuple[Box, float]]) -> None:
+        sure = np.asarray([box for box, score in found if score >= COMPARE_SCORE], float).reshape(-1, 4)
+        for track in self._kept:
+            box = track.box_at(picture.index)
+            if box is None or picture.index < self._due[track.id] or box[3] - box[1] < COMPARE_HEIGHT_PX:
+                continue
+            if (iou(sure, np.asarray(box)) > KEPT_IOU).any():
+                self._due[track.id] = picture.index + self._pause
+                self._compare(track, picture, box)
+
+    def _compare(self, track: Track, picture: Picture, box: Box) -> None:
+        pixels = picture.rgb()
+        nearest = min(distance_to(template, pixels, box) for template in self._templates)
+        self._in_a_row[track.id] = self._in_a_row[track.id] + 1 if nearest > self._limit else 0
+        if self._in_a_row[track.id] >= STRANGE_IN_A_ROW:
+            self.strangers.append(_moment(picture, box, "stranger-kept", min(1.0, nearest)))
 
 
 def _recognisable(suspects: Sequence[_Suspect], original: Path | None) -> list[_Suspect]:
@@ -183,13 +268,12 @@ def _recognisable(suspects: Sequence[_Suspect], original: Path | None) -> list[_
     """
     if original is None:
         return [suspect for suspect in suspects if suspect.structure_left > STRUCTURE_BOUND]
-    waiting = [suspect for suspect in suspects if suspect.structure_left > 0]
-    if not waiting:
-        return []
     due: dict[int, list[_Suspect]] = {}
-    for suspect in waiting:
+    for suspect in suspects:
         due.setdefault(suspect.moment.frame, []).append(suspect)
-    recognisable = []
+    recognisable: list[_Suspect] = []
+    if not due:
+        return recognisable
     for picture in read_pictures(original):
         if picture.index in due:
             grey = picture.luma()

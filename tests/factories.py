@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,14 @@ from archive.consent import SignedForm
 from archive.models import Case, User, new_id, utc_now
 from archive.states import lock_case, move
 from archive.terms import Decision, Kind, Purpose, Role, State
+from config.errors import VerificationFailed
 from config.settings import ArchiveSettings, MediaSettings, Settings, WebSettings
 from processing.hls import package_stream
 from processing.jobs import JobClient
+from processing.moments import gather
+from processing.results import Results
+from processing.thumbnails import write_thumbnails
+from processing.verify import Moment
 
 PASSWORD = "correct horse battery"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -148,6 +154,38 @@ def make_failed_case(core: Core, people: People, reason: dict[str, Any], title: 
     with core.catalog.write() as session:
         move(session, lock_case(session, case.id), State.FAILED, "worker-1", reason=reason)
     return actions.show_case(core, people.technician, case.id)
+
+
+def make_alarmed_case(core: Core, people: People, video: Path, places: int = 2) -> Case:
+    """A case that failed because its verification found something in ``places`` places of the room's ``video``."""
+    case = make_failed_case(core, people, VerificationFailed(moments=places).to_dict())
+    keep_verification(core, case, video, places)
+    return case
+
+
+def keep_verification(core: Core, case: Case, video: Path, places: int) -> None:
+    """The result of a verification that found a face in three frames running in each of ``places`` places."""
+    found = [
+        Moment(number, number / 25, (40.0 * place, 20.0, 40.0 * place + 30, 60.0), "visible-face", 0.7)
+        for place in range(places)
+        for number in (50 * place, 50 * place + 2, 50 * place + 4)
+    ]
+    alarms = gather("room", found)
+    work = core.settings.home / "work"
+    (work / "out").mkdir(parents=True)
+    write_thumbnails(video, alarms, found, work / "out")
+    told = {
+        "verdict": "fail" if found else "pass",
+        "moments": len(found),
+        "alarms": [alarm.to_dict() for alarm in alarms],
+        "examined_frames": 150,
+    }
+    report = {"room": {"moments": [asdict(moment) for moment in found], "verdict": told["verdict"]}}
+    (work / "out" / "verification.json").write_text(json.dumps(report))
+    results = Results(core.store, core.vault, core.settings.home / "kept")
+    results.keep(case, "verify", work, told)
+    (work / "out").mkdir(parents=True)
+    results.keep(case, "blur", work, {"cameras": {"room": {"kept": 1, "blurred": 1, "tracks": _tracks()}}})
 
 
 def make_reviewable_case(core: Core, people: People, media: Path, title: str = "失眠一例") -> Case:

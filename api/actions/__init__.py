@@ -7,7 +7,15 @@ transaction together with its trace in the access log, and raises errors of the 
 from __future__ import annotations
 
 from api.actions.cases import cancel_case, decide, export_case, list_cases, retry_case, show_case
-from api.actions.desk import STAFF
+from api.actions.desk import STAFF, VIEWERS
+from api.actions.moments import (
+    Moment,
+    is_producer,
+    list_moments,
+    moment_thumbnail,
+    resolve_moment,
+    tracked_faces,
+)
 from api.actions.people import USERNAME, create_user, enrol_expert, forget_expert
 from api.actions.recordings import (
     TRACK_NAME,
@@ -34,6 +42,8 @@ __all__ = [
     "TRACK_NAME",
     "TRACK_ROLES",
     "USERNAME",
+    "VIEWERS",
+    "Moment",
     "cancel_case",
     "complete_recording",
     "counters",
@@ -43,18 +53,23 @@ __all__ = [
     "erase_case",
     "export_case",
     "forget_expert",
+    "is_producer",
     "list_cases",
     "list_consultations",
+    "list_moments",
     "list_segments",
     "media_stream",
+    "moment_thumbnail",
     "open_recording",
     "put_segment",
     "report_watch",
+    "resolve_moment",
     "retry_case",
     "schedule_consultation",
     "sha256_of",
     "show_case",
     "show_consultation",
     "sign_consent",
+    "tracked_faces",
     "withdraw_consent",
 ]

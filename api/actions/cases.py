@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from api.actions.desk import CASE_PARTS, case_of, require_role
+from api.actions.moments import require_resolved
 from api.core import Core
 from archive import audit, consent, release
 from archive.fixity import export_package
@@ -128,7 +129,8 @@ def decide(
 def retry_case(core: Core, actor: User, case_id: str, *, edits: dict[str, Any] | None = None) -> Case:
     """Resume a failed case where it stopped; what had been finished is not done again.
 
-    With ``edits`` (a reviewer's) it goes on from the blurring with these, so that a case whose verification
+    One whose verification failed goes on once every moment is answered for; before, VerificationFailed is
+    raised. With ``edits`` (a reviewer's) it goes on from the blurring with these, so that a case whose verification
     failed can be repaired; the reviewer then counts among its producers.
     """
     require_role(actor, Role.TECHNICIAN, Role.REVIEWER, Role.MANAGER)
@@ -140,6 +142,8 @@ def retry_case(core: Core, actor: User, case_id: str, *, edits: dict[str, Any] |
             raise IllegalTransition(case=case.id, state=str(case.state), wanted=str(State.PROCESSING))
         if edits is not None:
             release.apply_edits(session, case, actor, edits)
+        else:
+            require_resolved(core, session, case)
         begin_run(session, case, actor.id)
     core.jobs.start(case.id, case.run)
     return case

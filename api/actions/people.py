@@ -28,6 +28,8 @@ from config.errors import (
 )
 from processing.child import run_alone
 
+# A few words of consent at least, a scan at most.
+FORM_BYTES = (20, 20 << 20)
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 
 
@@ -54,15 +56,16 @@ def create_user(core: Core, actor: User, *, username: str, name: str, role: Role
         return user
 
 
-def enrol_expert(core: Core, actor: User, expert_id: str, photo: Path, consent_text: str) -> FaceTemplate:
+def enrol_expert(core: Core, actor: User, expert_id: str, photo: Path, consent: bytes) -> FaceTemplate:
     """Keep an expert's face template, sealed, so that the expert stays visible; it never leaves the premises.
 
-    ``consent_text`` is what the expert signed for exactly this. Raises MediaRejected when the photograph does
-    not show exactly one face.
+    ``consent`` is the form the expert signed for exactly this, as text or as a scan; it is kept too, sealed with a
+    key of its own, so that it can still be shown when the template is long destroyed. Raises
+    ConsentFormRejected, NotFound, and what :func:`processing.recognise.make_template` raises.
     """
     require_role(actor, Role.MANAGER)
-    if len(consent_text.strip()) < 20:
-        raise ConsentFormRejected(problem="the text of the expert's consent is missing")
+    if not FORM_BYTES[0] <= len(consent.strip()) <= FORM_BYTES[1]:
+        raise ConsentFormRejected(problem="the expert's signed form is empty or larger than 20 MB")
     with core.catalog.read() as session:
         expert = session.get(User, expert_id)
         if expert is None or expert.role is not Role.EXPERT or expert.base_code != actor.base_code:
@@ -72,12 +75,13 @@ def enrol_expert(core: Core, actor: User, expert_id: str, photo: Path, consent_t
     with tempfile.TemporaryDirectory(prefix="yian-") as folder:
         run_alone("make-template", {"photo": str(photo.resolve())}, core.settings, results=Path(folder))
         core.vault.seal_file(expert_id, Path(folder) / "template", key)
+    core.vault.seal_bytes(forms_owner(expert_id), consent, f"templates/{expert_id}/{template_id}.form.age")
     with core.catalog.write() as session:
         template = FaceTemplate(
             id=template_id,
             expert_id=expert_id,
             key=key,
-            consent_text_sha256=hashlib.sha256(consent_text.encode()).hexdigest(),
+            consent_sha256=hashlib.sha256(consent).hexdigest(),
             enrolled_by=actor.id,
         )
         session.add(template)
@@ -85,13 +89,21 @@ def enrol_expert(core: Core, actor: User, expert_id: str, photo: Path, consent_t
         return template
 
 
+def forms_owner(expert_id: str) -> str:
+    """Whose key an expert's signed forms are sealed with: another one than the templates', which may be destroyed."""
+    return f"forms-{expert_id}"
+
+
 def forget_expert(core: Core, actor: User, expert_id: str) -> None:
-    """Destroy every face template of an expert; published cases stay as they are."""
+    """Destroy every face template of an expert; published cases and the signed forms stay as they are."""
     require_role(actor, Role.MANAGER, Role.EXPERT)
     if actor.role is Role.EXPERT and actor.id != expert_id:
         raise Forbidden(action="forget another expert")
     with core.catalog.write() as session:
-        session.execute(delete(FaceTemplate).where(FaceTemplate.expert_id == expert_id))
+        mine = FaceTemplate.expert_id == expert_id
+        keys = list(session.scalars(select(FaceTemplate.key).where(mine)))
+        session.execute(delete(FaceTemplate).where(mine))
         audit.record(session, actor.id, "expert.forget", expert_id)
     core.vault.shred(expert_id)
-    core.store.delete_prefix(f"templates/{expert_id}")
+    for key in keys:
+        core.store.delete(key)

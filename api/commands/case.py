@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.common import AsJson, CaseId, opened, operator
+from api.commands.common import AsJson, CaseId, PasswordStdin, opened, operator, proven
+from api.commands.review import read_edits
 from api.console import both, out, print_json, print_table, progress_bar, say
 from api.messages import load_messages
 from archive.terms import State
-from config.errors import NotFound, PackageInvalid, error_from_dict
+from config.errors import NotFound, PackageInvalid, RequestRejected, error_from_dict
 
 if TYPE_CHECKING:
     from api.core import Core
@@ -134,11 +135,20 @@ def print_reason(case: Case) -> None:
 
 
 @app.command(help=both("cli.case.retry"))
-def retry(case_id: CaseId) -> None:
+def retry(
+    case_id: CaseId,
+    edits: Annotated[Path | None, typer.Option(help=both("cli.opt.edits"))] = None,
+    user: Annotated[str, typer.Option("--as", metavar="USER", help=both("cli.opt.edits-as"))] = "",
+    password_stdin: PasswordStdin = False,
+) -> None:
     from api import actions
 
+    if bool(edits) != bool(user):
+        raise RequestRejected(problem="--edits and --as USER go together")
+    wanted = read_edits(edits)
     with opened() as core:
-        case = actions.retry_case(core, operator(core), case_id)
+        person = proven(core, user, password_stdin) if user else operator(core)
+        case = actions.retry_case(core, person, case_id, edits=wanted)
         say("cli.case.retried", case=case.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,36 +119,43 @@ def blur(
     source: Annotated[Path, typer.Argument(metavar="IN", exists=True, dir_okay=False)],
     target: Annotated[Path, typer.Argument(metavar="OUT")],
     keep_face: Annotated[list[Path] | None, typer.Option(help=both("cli.opt.keep-face"))] = None,
-    overrides: Annotated[Path | None, typer.Option(help=both("cli.opt.edits"))] = None,
+    overrides: Annotated[Path | None, typer.Option(help=both("cli.opt.overrides"))] = None,
+    detections: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help=both("cli.opt.detections"))
+    ] = None,
     style: Annotated[str | None, typer.Option(help="mosaic | blur | solid")] = None,
     report: Annotated[Path | None, typer.Option(help=both("cli.opt.report"))] = None,
     as_json: AsJson = False,
 ) -> None:
     from processing.child import run_alone
 
+    if report is not None and not report.resolve().parent.is_dir():
+        raise RequestRejected(problem=f"{report.parent} is not a folder")
     settings = load_settings(**({"vision": {"style": style}} if style else {}))
     params = {
         "source": str(source.resolve()),
         "target": str(target.resolve()),
         "keep_photos": [str(photo.resolve()) for photo in keep_face or []],
         "edits": _read_json(overrides),
+        "detections": str(detections.resolve()) if detections is not None else "",
+        "report": str(report.resolve()) if report is not None else "",
     }
     with progress_bar("cli.blur.progress") as progress:
         told = run_alone("blur-file", params, settings, progress=progress)
-    if report is not None:
-        report.write_text(json.dumps(told, ensure_ascii=False, indent=1))
     verdict = told["verification"]["verdict"]
     if as_json:
         print_json(told)
     else:
-        kept = sum(track["decision"] == "keep" for track in told["tracks"])
+        decisions = Counter(track["decision"] for track in told["tracks"])
         say(
             "cli.blur.done",
             target=target,
             frames=told["frames"],
             fps=told["fps"],
-            kept=kept,
-            blurred=len(told["tracks"]) - kept,
+            kept=decisions["keep"],
+            blurred=decisions["blur"],
+            deleted=decisions["delete"],
+            regions=len(told["regions"]),
             verdict=both(f"verdict.{verdict}"),
         )
     if verdict != "pass":

@@ -41,20 +41,19 @@ def reject(
     edits: Annotated[Path | None, typer.Option(help=both("cli.opt.edits"))] = None,
     password_stdin: PasswordStdin = False,
 ) -> None:
-    _decide(case_id, user, password_stdin, Decision.REJECT, note, _read_edits(edits))
+    _decide(case_id, user, password_stdin, Decision.REJECT, note, read_edits(edits))
 
 
-def _read_edits(path: Path | None) -> dict[str, Any] | None:
+def read_edits(path: Path | None) -> dict[str, Any] | None:
     """A file of edits by camera, held to the same rules as the web's. Raises EditsRejected."""
     from pydantic import ValidationError
 
-    from api.schemas import ReviewRequest
+    from api.schemas import RetryRequest
 
     if path is None:
         return None
     try:
-        asked = {"decision": Decision.REJECT, "edits": json.loads(path.read_text())}
-        return ReviewRequest.model_validate(asked).edits_to_keep()
+        return RetryRequest.model_validate({"edits": json.loads(path.read_text())}).edits_to_keep()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -14,13 +14,14 @@ from api.core import Core
 from api.deps import Actor, InCore, Words
 from api.doors import EVERY_ROLE, Doors
 from api.messages import Messages
+from api.pages.moments import shown_moments
 from api.pages.render import clock, page
 from api.progress import share_of, steps_of
 from api.routes.cases import OPERATORS
 from api.schemas import Id, Note
 from archive.models import Case, User
 from archive.terms import Decision, Role, State
-from config.errors import error_from_dict
+from config.errors import VerificationFailed, error_from_dict
 
 doors = Doors("pages", in_schema=False)
 
@@ -78,8 +79,21 @@ def show_case(
     shown = _shown(case, actor, words)
     # The main camera's stream lies on top of the media folder, every other one's in a folder of its name.
     media = _media(case, "" if chosen == main else f"{chosen}/") if _may_watch(case, actor) else None
-    names = _names(core, case)
-    return page(request, "case.html", names=names, media=media, cameras=cameras, camera=chosen, **shown)
+    moments = shown_moments(core, actor, case)
+    if moments and moments["waits"]:
+        # As many as are left now: the case remembers how many there were when it failed.
+        left = VerificationFailed(case=case.id, moments=moments["left"])
+        shown["reason"] = words.error(left) if moments["left"] else None
+    return page(
+        request,
+        "case.html",
+        names=_names(core, case),
+        moments=moments,
+        media=media,
+        cameras=cameras,
+        camera=chosen,
+        **shown,
+    )
 
 
 @doors.post(
@@ -94,7 +108,7 @@ async def review(
     note: Annotated[Note, Form()] = "",
     package_seal: Annotated[str | None, Form()] = None,
 ) -> Response:
-    edits = edits_of([(name, str(value)) for name, value in (await request.form()).multi_items()])
+    edits = await _edits_in(request)
     wanted = edits if decision is Decision.REJECT else None
     await run_in_threadpool(
         actions.decide, core, actor, id, decision, note=note, edits=wanted, package_seal=package_seal
@@ -102,9 +116,10 @@ async def review(
     return RedirectResponse(f"/cases/{id}", status_code=303)
 
 
-@doors.post("/cases/{id}/retry", roles=OPERATORS, summary="Retry from the page")
-def retry(id: Id, actor: Actor, core: InCore) -> Response:
-    actions.retry_case(core, actor, id)
+@doors.post("/cases/{id}/retry", roles=OPERATORS, summary="Retry from the page, with edits or without")
+async def retry(request: Request, id: Id, actor: Actor, core: InCore) -> Response:
+    edits = await _edits_in(request)
+    await run_in_threadpool(actions.retry_case, core, actor, id, edits=edits or None)
     return RedirectResponse(f"/cases/{id}", status_code=303)
 
 
@@ -121,15 +136,18 @@ def withdraw(id: Id, actor: Actor, core: InCore, sure: Annotated[bool, Form()]) 
     return RedirectResponse(f"/cases/{id}", status_code=303)
 
 
+async def _edits_in(request: Request) -> dict[str, Any]:
+    return edits_of([(name, str(value)) for name, value in (await request.form()).multi_items()])
+
+
 def edits_of(fields: list[tuple[str, str]]) -> dict[str, Any]:
-    """The face decisions of the form: a field ``face:<camera>:<track>`` with ``keep`` or ``blur`` for each."""
+    """The face decisions of the form: a field ``face:<camera>:<track>`` with ``keep``, ``blur`` or ``delete``."""
     edits: dict[str, Any] = {}
     for name, value in fields:
         kind, _, place = name.partition(":")
         camera, _, track = place.rpartition(":")
-        if kind == "face" and camera and track.isdecimal() and value in ("keep", "blur"):
-            told = edits.setdefault(camera, {"keep_tracks": [], "blur_tracks": []})
-            told[f"{value}_tracks"].append(int(track))
+        if kind == "face" and camera and track.isdecimal() and value in ("keep", "blur", "delete"):
+            edits.setdefault(camera, {}).setdefault(f"{value}_tracks", []).append(int(track))
     return edits
 
 

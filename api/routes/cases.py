@@ -17,6 +17,7 @@ from api.schemas import (
     CaseState,
     Id,
     ProgressAnswer,
+    RetryRequest,
     ReviewRequest,
     StepAnswer,
     WatchAnswer,
@@ -69,9 +70,14 @@ def review(id: Id, asked: ReviewRequest, actor: Actor, core: InCore) -> CaseStat
     return CaseState.of(actions.decide(core, actor, id, asked.decision, note=asked.note, edits=edits))
 
 
-@doors.post("/api/cases/{id}/retry", roles=OPERATORS, summary="Resume a failed case where it stopped")
-def retry(id: Id, actor: Actor, core: InCore) -> CaseState:
-    return CaseState.of(actions.retry_case(core, actor, id))
+@doors.post(
+    "/api/cases/{id}/retry",
+    roles=OPERATORS,
+    summary="Resume a failed case where it stopped; with a reviewer's edits, from the blurring",
+)
+def retry(id: Id, actor: Actor, core: InCore, asked: RetryRequest | None = None) -> CaseState:
+    edits = asked.edits_to_keep() if asked else None
+    return CaseState.of(actions.retry_case(core, actor, id, edits=edits))
 
 
 @doors.post("/api/cases/{id}/cancel", roles=OPERATORS, summary="Stop the processing of a case")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,6 +11,7 @@ from api import actions
 from api.core import Core
 from api.pages.cases import edits_of
 from archive.models import Base, Case, StepRun, utc_now
+from archive.states import lock_case
 from archive.terms import Decision, Role, State
 from config.errors import ChildCrashed
 from tests.factories import (
@@ -50,8 +52,56 @@ def test_a_rejection_takes_the_edits_back_to_processing(
     answer = web.post(f"/api/cases/{case.id}/review", json=asked, headers=bearer(core, people.reviewer))
     assert answer.json()["state"] == "processing"
     shown = actions.show_case(core, people.reviewer, case.id)
-    assert shown.edits == {"room": {"keep_tracks": [], "blur_tracks": [1]}}
+    [(camera, said)] = shown.edits.items()
+    assert (camera, said["blur_tracks"], said["keep_tracks"]) == ("room", [1], [])
     assert isinstance(core.jobs, CountingJobs) and core.jobs.started == [(case.id, 2)]
+
+
+def test_regions_and_deletions_are_kept_with_the_case_and_slips_are_refused_at_the_desk(
+    web: TestClient, core: Core, people: People, media: Path
+) -> None:
+    case = make_reviewable_case(core, people, media)
+
+    def reject(**said: Any) -> int:
+        asked = {"decision": "reject", "note": "n", "edits": {"room": said}}
+        headers = bearer(core, people.reviewer)
+        return web.post(f"/api/cases/{case.id}/review", json=asked, headers=headers).status_code
+
+    paper = {"id": "p", "kind": "paper", "keyframes": [{"time_s": 1.5, "polygon": [[0, 0], [9, 0], [9, 9]]}]}
+    assert reject(delete_tracks=[7]) == 422
+    assert reject(regions=[paper, paper]) == 422
+    assert reject(regions=[paper], colour="red") == 422
+    assert reject(remove_regions=["p"]) == 422
+    assert actions.show_case(core, people.reviewer, case.id).state is State.IN_REVIEW
+    assert reject(delete_tracks=[2], regions=[paper]) == 200
+    kept = actions.show_case(core, people.reviewer, case.id)
+    assert kept.edits["room"]["regions"] == [paper]
+    assert kept.edits["room"]["delete_tracks"] == [2]
+    assert kept.reviews[-1].edits == {"room": {"delete_tracks": [2], "regions": [paper]}}
+    assert kept.reviews[-1].user_id == people.reviewer.id
+
+
+def test_the_page_shows_what_was_decided_by_hand(
+    web: TestClient, core: Core, people: People, media: Path
+) -> None:
+    case = make_reviewable_case(core, people, media)
+    headers = bearer(core, people.reviewer)
+    assert "人工处理" not in web.get(f"/cases/{case.id}", headers=headers).text
+    with core.catalog.write() as session:
+        row = lock_case(session, case.id)
+        track = {
+            "id": 1,
+            "first_frame": 0,
+            "last_frame": 9,
+            "decision": "delete",
+            "reason": "deleted-by-reviewer",
+        }
+        regions = [{"id": "p", "kind": "paper", "frames": 9}]
+        told = {"kept": 0, "blurred": 0, "deleted": 1, "tracks": [track], "regions": regions}
+        row.summary = {**row.summary, "faces": {"room": told}}
+    shown = web.get(f"/cases/{case.id}", headers=headers).text
+    assert "人工处理：1 条轨迹不是人脸，另遮挡 1 个区域。" in shown
+    assert "<td>已删除（不是人脸）</td>" in shown and '<option value="delete">' in shown
 
 
 def test_a_trainee_sees_published_cases_and_no_word_of_their_review(
@@ -174,8 +224,9 @@ def test_the_pages_show_each_role_what_it_may_do(
 @pytest.mark.parametrize(
     ("fields", "edits"),
     [
-        ([("face:room:3", "blur")], {"room": {"keep_tracks": [], "blur_tracks": [3]}}),
-        ([("face:room:3", "keep"), ("face:room:4", "")], {"room": {"keep_tracks": [3], "blur_tracks": []}}),
+        ([("face:room:3", "blur")], {"room": {"blur_tracks": [3]}}),
+        ([("face:room:3", "keep"), ("face:room:4", "")], {"room": {"keep_tracks": [3]}}),
+        ([("face:room:3", "delete"), ("face:room:4", "delete")], {"room": {"delete_tracks": [3, 4]}}),
         ([("note", "x"), ("face:room:x", "blur"), ("face::1", "blur"), ("face:room:1", "drop")], {}),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import http.server
 import io
 import json
@@ -31,6 +32,7 @@ from archive.states import lock_case, move
 from archive.terms import Decision, State
 from config.errors import NotMedia
 from processing import weights
+from processing.recognise import make_template
 from processing.weights import Source
 from tests.archive.test_package import FACTS, write_source
 from tests.conftest import REPOSITORY
@@ -39,11 +41,12 @@ from tests.factories import (
     PASSWORD,
     PNG,
     People,
+    make_alarmed_case,
     make_case,
     make_failed_case,
     make_processing_case,
 )
-from tests.processing.clips import consultation_clip
+from tests.processing.clips import consultation_clip, expert_photo
 from tests.processing.media_files import tone, write_sound
 
 HAN = range(0x4E00, 0xA000)
@@ -133,8 +136,9 @@ def test_every_command_explains_itself_in_chinese_and_english(path: list[str], t
 def test_every_promised_command_is_there() -> None:
     promised = (
         "demo serve worker capture ingest counters blur transcribe doctor|case list|case show|case retry|"
-        "case cancel|case verify|case export|review approve|review reject|models list|models fetch|models path|"
-        "consultation add|consultation consent|consultation withdraw|user add|user list"
+        "case cancel|case verify|case export|case moments|case resolve|review approve|review reject|models list|models fetch|models path|"
+        "consultation add|consultation consent|consultation withdraw|user add|user list|"
+        "enrol expert|enrol list|enrol forget"
     )
     first, *grouped = promised.split("|")
     assert {*first.split(), *grouped} <= {" ".join(path) for path in commands()}
@@ -213,6 +217,33 @@ def test_a_person_is_added_with_a_password_from_standard_input(yian: Yian, core:
     assert (users["zhang.san"]["name"], users["zhang.san"]["role"]) == ("张三", "trainee")
     assert "张三" in yian("user", "list").out
     assert PASSWORD.encode() not in b"".join(p.read_bytes() for p in core.settings.home.glob("catalog.db*"))
+
+
+def test_an_expert_is_enrolled_by_a_named_manager_with_the_signed_form_and_forgotten_again(
+    yian: Yian, core: Core, people: People, tmp_path: Path
+) -> None:
+    form = tmp_path / "form.txt"
+    form.write_text("本人同意登记面部模板，仅用于在本基地录像中保持可见。 " * 2)
+    asked = ("--photo", expert_photo(), "--consent", form, "--password-stdin")
+    stranger = yian("enrol", "expert", *asked, "--as", people.trainee.username, stdin=f"{PASSWORD}\n")
+    assert_refused(stranger)
+    answer = yian("enrol", "expert", *asked, "--as", people.manager.username, stdin=f"{PASSWORD}\n")
+    assert (answer.status, answer.err) == (0, "")
+    (row,) = yian("enrol", "list", "--json").data
+    assert row["username"] == people.expert.username
+    assert row["consent_sha256"] == hashlib.sha256(form.read_bytes()).hexdigest()
+    assert people.expert.name in yian("enrol", "list").out
+    kept = {item.key for item in core.store.list(f"templates/{people.expert.id}")}
+    assert len(kept) == 2
+    stored = b"".join(core.store.get_bytes(key) for key in kept)
+    assert make_template(expert_photo()) not in stored
+    assert form.read_bytes() not in stored
+
+    gone = yian("enrol", "forget", "--as", people.manager.username, "--password-stdin", stdin=f"{PASSWORD}\n")
+    assert gone.status == 0
+    assert yian("enrol", "list", "--json").data == []
+    (left,) = [item.key for item in core.store.list(f"templates/{people.expert.id}")]
+    assert core.vault.open_bytes(f"forms-{people.expert.id}", left) == form.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -467,6 +498,61 @@ def test_a_case_without_a_package_has_nothing_to_verify_or_export(
     assert_refused(yian("case", "export", case.id, tmp_path / "out"), case.id)
 
 
+# --- answering for what the verification found --------------------------------------------------------------
+
+
+def test_a_reviewer_answers_for_each_moment_by_name_and_the_case_goes_on(
+    yian: Yian, core: Core, people: People, media: Path
+) -> None:
+    case = make_alarmed_case(core, people, media.with_name("source.mp4"))
+    resolve = partial(yian, "case", "resolve", case.id)
+    me = ("--as", "reviewer", "--reason", "灯罩的反光", "--password-stdin")
+    listed = yian("case", "moments", case.id)
+    assert listed.status == 0 and "room-2" in listed.out and "2 not answered for yet" in listed.out
+    assert_refused(resolve("room-1", *me, stdin="a wrong password\n"))
+    assert_refused(yian("case", "retry", case.id), "2 moments", "yian case moments")
+    assert_refused(resolve("room-7", *me, stdin=f"{PASSWORD}\n"), "room-7")
+    assert_refused(
+        resolve("room-1", "--as", "expert", "--reason", "x", "--password-stdin", stdin=f"{PASSWORD}\n")
+    )
+    assert_refused(
+        resolve("room-1", "--as", "reviewer", "--reason", " ", "--password-stdin", stdin=f"{PASSWORD}\n"),
+        "reason",
+    )
+    first = resolve("room-1", *me, stdin=f"{PASSWORD}\n")
+    assert first.status == 0 and "1 not answered for yet" in first.out
+    last = resolve("room-2", *me, "--finding", "expert", stdin=f"{PASSWORD}\n")
+    assert last.status == 0 and f"yian case retry {case.id}" in last.out
+    told = yian("case", "moments", case.id, "--json").data
+    assert [(m["id"], m["resolution"]["finding"], m["resolution"]["by"]) for m in told] == [
+        ("room-1", "no-face", people.reviewer.id),
+        ("room-2", "expert", people.reviewer.id),
+    ]
+    assert yian("case", "retry", case.id).status == 0
+    assert yian("case", "show", case.id, "--json").data["state"] == "processing"
+
+
+def test_a_case_without_moments_says_so(yian: Yian, core: Core, people: People) -> None:
+    case = make_case(core, people)
+    answer = yian("case", "moments", case.id)
+    assert answer.status == 0 and chinese_and_english(answer.out)
+    assert yian("case", "moments", case.id, "--json").data == []
+
+
+def test_a_real_leak_is_repaired_by_a_reviewers_edits_and_not_by_anybody_elses(
+    yian: Yian, core: Core, people: People, media: Path, tmp_path: Path
+) -> None:
+    case = make_alarmed_case(core, people, media.with_name("source.mp4"))
+    edits = tmp_path / "edits.json"
+    edits.write_text('{"room": {"blur_tracks": [1]}}')
+    retry = partial(yian, "case", "retry", case.id, "--edits", edits, "--password-stdin")
+    assert_refused(retry(), "--as")
+    assert_refused(retry("--as", "technician", stdin=f"{PASSWORD}\n"))
+    assert retry("--as", "reviewer", stdin=f"{PASSWORD}\n").status == 0
+    shown = yian("case", "show", case.id, "--json").data
+    assert (shown["state"], shown["edit"]) == ("processing", 1)
+
+
 # --- review and counting ------------------------------------------------------------------------------------
 
 
@@ -495,7 +581,8 @@ def test_whoever_edited_a_case_cannot_approve_it(
     yian: Yian, core: Core, packaged: Case, tmp_path: Path
 ) -> None:
     edits = tmp_path / "edits.json"
-    edits.write_text(json.dumps({"camera-room": {"blur_tracks": [1]}}))
+    paper = {"id": "p", "kind": "paper", "keyframes": [{"time_s": 1, "box": [0, 0, 9, 9]}]}
+    edits.write_text(json.dumps({"camera-room": {"blur_tracks": [1], "regions": [paper]}}))
     rejected = yian(
         "review", "reject", packaged.id, "--as", "reviewer", "--note", "再遮一处", "--edits", edits,
         "--password-stdin", stdin=f"{PASSWORD}\n",
@@ -512,7 +599,16 @@ def test_whoever_edited_a_case_cannot_approve_it(
     assert yian("case", "show", packaged.id, "--json").data["state"] == "in_review"
 
 
-@pytest.mark.parametrize("content", ["{", "[1, 2]", '{"camera-room": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[1, 2]",
+        '{"camera-room": 3}',
+        '{"camera-room": {"regions": [{"id": "p"}]}}',
+        '{"a": {"version": 2}}',
+    ],
+)
 def test_edits_that_are_none_change_nothing(yian: Yian, packaged: Case, tmp_path: Path, content: str) -> None:
     (tmp_path / "edits.json").write_text(content)
     answer = yian(
@@ -657,6 +753,35 @@ def test_one_video_is_blurred_and_reported_on(terminal: Yian, tmp_path: Path) ->
     assert report["verification"]["verdict"] == "pass"
     assert {track["decision"] for track in report["tracks"]} == {"blur"}
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.mp4"]
+
+
+def test_a_reviewed_video_is_rendered_again_without_looking_for_faces_again(
+    terminal: Yian, tmp_path: Path
+) -> None:
+    clip, report, overrides = (tmp_path / name for name in ("in.mp4", "report.json", "overrides.json"))
+    consultation_clip(clip, frames=12, audio_streams=1)
+    assert terminal("blur", clip, tmp_path / "first.mp4", "--report", report).status == 0
+    paper = {"id": "p", "kind": "paper", "keyframes": [{"time_s": 0.2, "box": [290, 250, 350, 350]}]}
+    overrides.write_text(json.dumps({"version": 1, "delete_tracks": [0], "regions": [paper]}))
+    again = ("blur", clip, tmp_path / "again.mp4", "--overrides", overrides, "--detections", report, "--json")
+    answer = terminal(*again, "--report", report)
+    assert answer.status == 0, answer
+    told = json.loads(report.read_text())
+    assert told["pass_one"]["detections"]["frames"] == told["frames"] == 12
+    assert "pass_one" not in answer.data and answer.data["detect_fps"] is None
+    assert answer.data["regions"] == [{"id": "p", "kind": "paper", "frames": 7}]
+    assert {track["decision"] for track in answer.data["tracks"]} == {"blur", "delete"}
+    done = (tmp_path / "again.mp4").read_bytes()
+    assert terminal(*again).status == 0
+    assert (tmp_path / "again.mp4").read_bytes() == done
+    assert_refused(
+        terminal("blur", tmp_path / "first.mp4", tmp_path / "x.mp4", "--detections", report), "another file"
+    )
+    assert_refused(terminal("blur", clip, tmp_path / "x.mp4", "--detections", overrides), "overrides.json")
+    assert_refused(
+        terminal("blur", clip, tmp_path / "x.mp4", "--report", tmp_path / "none" / "r.json"), "none"
+    )
+    assert not (tmp_path / "x.mp4").exists()
 
 
 def test_garbage_is_refused_and_no_output_is_left(terminal: Yian, tmp_path: Path) -> None:

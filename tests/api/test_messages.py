@@ -4,14 +4,16 @@ import datetime as dt
 import re
 import string
 from pathlib import Path
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from api.messages import LANGUAGES, Language, as_language, load_messages, read_texts
-from archive.terms import Kind, Purpose, Role, State
+from archive.terms import Finding, Kind, Purpose, Role, State
 from config.errors import ChildTimedOut, ConsentExpired, NotFound, YianError, error_kinds
 from processing.plan import STEPS
+from processing.verify import Kind as MomentKind
 
 API = Path(__file__).parents[2] / "api"
 # Keys that are put together at run time, by the values that can come.
@@ -21,6 +23,9 @@ COMPOSED = {
     "kind.": [str(kind) for kind in Kind],
     "purpose.": [str(purpose) for purpose in Purpose],
     "step.": [step.name for step in STEPS],
+    "finding.": [str(finding) for finding in Finding],
+    "verdict.": ["pass", "fail", "resolved"],
+    "vision.kind.": list(get_args(MomentKind)),
     "language.": list(LANGUAGES),
     "problem.": [str(kind.status) for kind in error_kinds().values()] + ["405", "413"],
 }

@@ -154,3 +154,28 @@ def sound_only(out: Path) -> Path:
         sink.mux(stream.encode(samples))
         sink.mux(stream.encode(None))
     return out
+
+
+def by_ffmpeg(out: Path, *args: str | Path) -> Path:
+    """``out`` made by ffmpeg itself, which shares no code of ours."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, args), str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return out
+
+
+def times_by_ffmpeg(video: Path, stream: str = "v:0") -> list[Fraction]:
+    """When ffmpeg shows each frame of a stream, in seconds; it is asked because we did not write it."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-copyts",
+        "-i",
+        str(video),
+        "-map",
+        f"0:{stream}",
+    ]
+    command += ["-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "framecrc", "-"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    (tick,) = (Fraction(line.partition(": ")[2]) for line in told if line.startswith("#tb"))
+    return [int(line.split(",")[2]) * tick for line in told if not line.startswith("#")]

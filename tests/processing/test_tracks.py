@@ -2,19 +2,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from config.errors import EditsRejected
 from config.settings import VisionSettings
 from processing.detectors import open_detector
 from processing.faces import Detections, Look, detect_faces
 from processing.media import no_progress
-from processing.tracks import Track, apply_edits, link
+from processing.tracks import Track, link
 
 FPS = 25.0
 Row = tuple[float, float, float, float, float]
@@ -146,34 +143,6 @@ def test_half_a_face_at_the_edge_is_protected_out_to_the_edge() -> None:
     area = track.area_at(5)
     assert area is not None
     assert area[2] > 640
-
-
-def two_tracks() -> list[Track]:
-    return link(detections([Look(f, (face(100), face(400))) for f in range(0, 50, 5)], 50))
-
-
-def test_a_blur_edit_beats_every_keep() -> None:
-    first, second = apply_edits(two_tracks(), {"keep_tracks": [0, 1], "blur_tracks": [1]})
-    assert (first.decision, first.reason) == ("keep", "marked-by-reviewer")
-    assert (second.decision, second.reason) == ("blur", "blur-edit")
-
-
-@pytest.mark.parametrize(
-    "edits",
-    [
-        {"keep_tracks": [7]},
-        {"blur_tracks": ["1"]},
-        {"keep_tracks": [True]},
-        {"keep_tracks": 1},
-        {"keep": [1]},
-        [],
-        None,
-    ],
-)
-def test_edits_that_cannot_be_applied_are_refused(edits: Any) -> None:
-    with pytest.raises(EditsRejected) as caught:
-        apply_edits(two_tracks(), edits)
-    assert caught.value.data["problem"]
 
 
 # Marked by hand in short_hamilton_clip.mp4: (first frame, last frame, x, y) of a point in the middle of a face.

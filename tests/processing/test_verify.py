@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from config.settings import MediaSettings, VisionSettings
+from processing import verify
 from processing.blur import render
 from processing.chains import Seen
 from processing.media import no_progress
+from processing.recognise import make_template
 from processing.tracks import Knot, Track
 from processing.verify import VerificationReport, attack
 from tests.processing import clips
@@ -65,12 +67,12 @@ def test_a_face_left_visible_for_two_frames_fails_and_the_moment_is_named(
     out = output(clip, [EXPERT, before, after], f"leak-{with_original}.mp4")
     report = check(out, [EXPERT, before, after], clip if with_original else None)
     assert report.verdict == "fail"
-    (moment,) = report.moments
-    assert moment.frame in leak_frames
-    assert moment.time_s == pytest.approx(moment.frame / clips.FPS, abs=0.001)
-    assert moment.kind == "visible-face"
-    face = PATIENT.looks[moment.frame].box
-    assert np.allclose(moment.box, face, atol=30)
+    assert {moment.kind for moment in report.moments} == {"visible-face", "gap"}
+    assert {moment.frame for moment in report.moments if moment.kind == "gap"} == set(leak_frames)
+    for moment in report.moments:
+        assert moment.frame in leak_frames
+        assert moment.time_s == pytest.approx(moment.frame / clips.FPS, abs=0.001)
+        assert np.allclose(moment.box, PATIENT.looks[moment.frame].box, atol=30)
     assert json.loads(json.dumps(report.to_dict()))["verdict"] == "fail"
 
 
@@ -78,6 +80,43 @@ def test_a_kept_face_that_nobody_decided_to_keep_is_found(clip: Path) -> None:
     report = check(output(clip, [PATIENT], "expert-open.mp4"), [PATIENT], clip)
     assert report.verdict == "fail"
     assert len({moment.frame for moment in report.moments}) == FRAMES / 2
+    assert {moment.kind for moment in report.moments} == {"visible-face"}
+
+
+@pytest.mark.parametrize("with_original", [True, False])
+def test_an_area_that_was_not_hidden_is_found_even_where_no_detector_sees_a_face(
+    tmp_path: Path, with_original: bool
+) -> None:
+    noise = np.random.default_rng(5).integers(0, 255, (8, 120, 160, 3), np.uint8)
+    clip = clips.write_clip(tmp_path / "noise.mp4", iter(noise))
+    box = (40.0, 30.0, 90.0, 90.0)
+    track = Track(0, 0, 7, (Seen(0, box, 0.9),), (Knot(0, box),))
+    report = check(clip, [track], clip if with_original else None)
+    assert [moment.frame for moment in report.moments if moment.kind == "area-visible"] == [0, 2, 4, 6]
+    assert check(output(clip, [track], "hidden.mp4"), [track], clip).verdict == "pass"
+
+
+def test_a_pause_in_the_protection_of_an_empty_place_is_no_alarm(tmp_path: Path) -> None:
+    wall = clips.write_clip(tmp_path / "wall.mp4", (np.full((120, 160, 3), 90, np.uint8) for _ in range(20)))
+    box = (40.0, 30.0, 90.0, 90.0)
+    pieces = [
+        Track(number, first, last, (Seen(first, box, 0.9),), (Knot(first, box),))
+        for number, (first, last) in enumerate([(0, 8), (11, 19)])
+    ]
+    assert check(wall, pieces, wall).verdict == "pass"
+
+
+def test_a_kept_face_that_is_not_the_experts_is_found_and_the_experts_is_not(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "COMPARE_EVERY_S", 0.2)
+    template = make_template(clips.expert_photo())
+    both = [replace(EXPERT, decision="keep"), replace(PATIENT, decision="keep")]
+    report = attack(clip, both, SETTINGS, no_progress, original=clip, templates=[template])
+    assert {moment.kind for moment in report.moments} == {"stranger-kept"}
+    for moment in report.moments:
+        assert np.allclose(moment.box, PATIENT.looks[moment.frame].box, atol=1)
+    assert attack(clip, both, SETTINGS, no_progress, original=clip).verdict == "pass"
 
 
 def test_an_output_with_fewer_frames_than_the_original_fails(clip: Path) -> None:

@@ -42,6 +42,9 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("POST", "/api/cases/{id}/cancel"): {T, R, M},
     ("POST", "/api/cases/{id}/erase"): {M},
     ("POST", "/api/cases/{id}/watch"): {L},
+    ("GET", "/api/cases/{id}/moments"): {R, E, M},
+    ("GET", "/api/cases/{id}/moments/{moment}/thumbnail"): {R, E, M},
+    ("POST", "/api/cases/{id}/moments/{moment}/resolve"): {R},
     ("GET", "/api/cases/{id}/media/{path:path}"): {R, E, L, M},
     ("GET", "/api/counters"): ALL,
     ("POST", "/api/users"): {M},
@@ -55,6 +58,7 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("GET", "/"): ALL,
     ("GET", "/cases/{id}"): ALL,
     ("POST", "/cases/{id}/review"): {R, E},
+    ("POST", "/cases/{id}/moments/{moment}/resolve"): {R},
     ("POST", "/cases/{id}/retry"): {T, R, M},
     ("POST", "/cases/{id}/cancel"): {T, R, M},
     ("POST", "/cases/{id}/withdraw"): {T, E, M},
@@ -82,7 +86,9 @@ def test_a_route_lets_in_exactly_the_roles_of_the_table(
     web: TestClient, core: Core, people: People, method: str, path: str
 ) -> None:
     allowed = TABLE[method, path]
-    concrete = path.replace(":path", "").format(id="X1", track="room", index=0, path="video.mp4")
+    concrete = path.replace(":path", "").format(
+        id="X1", track="room", index=0, path="video.mp4", moment="room-1"
+    )
 
     def ask(role: Role | None) -> tuple[int, str]:
         headers = bearer(core, people.of(role)) if role else {}

@@ -122,7 +122,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=16), nullable=False),
         sa.Column("expert_id", sa.String(length=16), nullable=False),
         sa.Column("key", sa.String(length=512), nullable=False),
-        sa.Column("consent_text_sha256", sa.String(length=64), nullable=False),
+        sa.Column("consent_sha256", sa.String(length=64), nullable=False),
         sa.Column("enrolled_by", sa.String(length=16), nullable=False),
         sa.Column("enrolled_at", archive.models.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -270,6 +270,32 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_grants_case_id"), "grants", ["case_id"], unique=False)
     op.create_table(
+        "resolutions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("case_id", sa.String(length=32), nullable=False),
+        sa.Column("edit", sa.Integer(), nullable=False),
+        sa.Column("moment", sa.String(length=48), nullable=False),
+        sa.Column("user_id", sa.String(length=16), nullable=False),
+        sa.Column(
+            "finding",
+            sa.Enum("no-face", "expert", name="finding", native_enum=False, length=16),
+            nullable=False,
+        ),
+        sa.Column("reason", sa.String(length=1000), nullable=False),
+        sa.Column("at", archive.models.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"],
+            ["cases.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("case_id", "edit", "moment"),
+    )
+    op.create_index(op.f("ix_resolutions_case_id"), "resolutions", ["case_id"], unique=False)
+    op.create_table(
         "reviews",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("case_id", sa.String(length=32), nullable=False),
@@ -408,6 +434,7 @@ def upgrade() -> None:
     )
     _make_append_only("audit_events")
     _make_append_only("ledger")
+    _make_append_only("resolutions")
     _make_append_only("transitions")
 
 
