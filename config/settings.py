@@ -152,7 +152,7 @@ class VisionSettings(Section):
     keep_distance: Annotated[
         float,
         Field(gt=0, lt=1, description="largest dlib distance to an enrolled template that keeps a face"),
-    ] = 0.5
+    ] = 0.42
 
 
 class MediaSettings(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from math import hypot
 
 from processing.faces import Detections, Look
@@ -16,7 +17,7 @@ GAP_S = 1.5
 _MOTION_MEMORY_S = 0.3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One detection that belongs to a track."""
 
@@ -101,11 +102,15 @@ def _predict(chain: Chain, frame: int, fps: float) -> Box:
 def drift(chain: Sequence[Seen], frame: int, fps: float) -> tuple[float, float]:
     last = chain[-1]
     memory = max(1.0, _MOTION_MEMORY_S * fps)
-    recent = [seen for seen in chain if 0 < abs(last.frame - seen.frame) <= memory]
-    if not recent:
+    # From the end, because a chain of hours is asked at every look.
+    recent = takewhile(lambda seen: abs(last.frame - seen.frame) <= memory, islice(reversed(chain), 1, None))
+    oldest = last
+    for oldest in recent:
+        pass
+    if oldest.frame == last.frame:
         return 0.0, 0.0
-    (ax, ay), (bx, by) = centre(recent[0].box), centre(last.box)
-    steps = min(abs(frame - last.frame), memory) / abs(last.frame - recent[0].frame)
+    (ax, ay), (bx, by) = centre(oldest.box), centre(last.box)
+    steps = min(abs(frame - last.frame), memory) / abs(last.frame - oldest.frame)
     return (bx - ax) * steps, (by - ay) * steps
 
 

@@ -243,7 +243,9 @@ def seen_closer(picture: Picture, box: tuple[float, float, float, float], detect
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     # Always of one shape: a network is compiled anew for every other one (0.1 s each).
     near = np.zeros((CLOSER_PX, CLOSER_PX, 3), np.uint8)
-    near[: size[1], : size[0]] = lifted(np.asarray(cv2.resize(pixels[top:bottom, left:right], size), np.uint8))
+    near[: size[1], : size[0]] = lifted(
+        np.asarray(cv2.resize(pixels[top:bottom, left:right], size), np.uint8)
+    )
     place = (np.asarray(box) - (left, top, left, top)) * scale
     return bool((iou(detector.detect(near), place) > CLOSER_IOU).any())
 

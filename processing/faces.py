@@ -32,7 +32,7 @@ SAME_BOX_IOU = 0.45
 BELOW = 0.01
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What was found in one examined frame: boxes (x0, y0, x1, y1, score) in displayed full-size pixels."""
 

@@ -33,7 +33,7 @@ EDGE_SHARE = 0.35
 OVERLAP_IOU, OVERLAP_MARGIN_S = 0.2, 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Knot:
     """The protected area in one frame; between knots it changes linearly."""
 

@@ -22,7 +22,7 @@ from processing.detectors import (
     iou,
     seen_closer,
 )
-from processing.frames import Picture, Picture8, read_pictures, video_facts
+from processing.frames import Picture, Picture8, read_pictures, video_facts, video_stream
 from processing.media import Progress, open_media
 from processing.recognise import DOUBT, distance_to
 from processing.tracks import Track
@@ -153,7 +153,7 @@ def _lost_frame(frames: int, original: Path) -> Moment | None:
 
 def _packets(video: Path) -> int:
     with open_media(video) as container:
-        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+        return sum(1 for packet in container.demux(video_stream(container, video.name)) if packet.size)
 
 
 def _detections(picture: Picture, detectors: Sequence[Detector], longest_px: int) -> list[tuple[Box, float]]:
