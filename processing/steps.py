@@ -140,9 +140,13 @@ def transcribe_step(job: Job) -> Result:
 
 
 def faces(job: Job) -> Result:
-    """Find faces in every camera's picture."""
+    """Find faces in every camera's picture and number their tracks.
+
+    The numbers are kept from here on: what a reviewer says about track 3 must mean the same face after an update.
+    """
     from processing.detectors import open_detector
     from processing.faces import detect_faces
+    from processing.tracks import link
 
     plan, told, folder = _sources(job)
     detector = open_detector(job.vision)
@@ -155,7 +159,7 @@ def faces(job: Job) -> Result:
             job.vision,
             _part(job.progress, done / total, (done + 1) / total),
         )
-        _write(job.out / f"{camera}.json", found.to_dict())
+        _write(job.out / f"{camera}.tracks.json", [track.to_dict() for track in link(found)])
         looks += len(found.looks)
     return {"detector": detector.name, "examined_frames": looks}
 
@@ -163,7 +167,6 @@ def faces(job: Job) -> Result:
 def blur_step(job: Job) -> Result:
     """Decide about every track and render every camera with all but the kept faces, and every region, hidden."""
     from processing import blur, overrides, recognise, tracks
-    from processing.faces import Detections
 
     plan, told, folder = _sources(job)
     edits = job.params["edits"]
@@ -176,7 +179,7 @@ def blur_step(job: Job) -> Result:
     for done, camera in enumerate(plan["cameras"]):
         source = folder / told[camera]["file"]
         part = _part(job.progress, done / total, (done + 1) / total)
-        found = tracks.link(Detections.from_dict(_read(job.inputs["faces"] / f"{camera}.json")))
+        found = [tracks.Track.from_dict(raw) for raw in _read(job.inputs["faces"] / f"{camera}.tracks.json")]
         if templates:
             found = recognise.keep_enrolled(source, found, templates, job.vision, _part(part, 0.0, 0.3))
         wanted = overrides.parse_overrides(edits.get(camera, {}))

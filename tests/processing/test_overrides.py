@@ -37,7 +37,7 @@ from processing.overrides import (
 from processing.plan import STEPS
 from processing.step import Job
 from processing.steps import blur_step
-from processing.tracks import Knot, Track
+from processing.tracks import Knot, Track, link
 from processing.verify import attack
 from tests.processing import clips
 
@@ -491,11 +491,11 @@ def test_a_second_run_with_what_the_first_found_gives_the_same_bytes_as_starting
 def blur_job(folder: Path, clip: Path, edits: dict[str, Any]) -> Job:
     """The blur step's job on a case of one camera, in which one track was found."""
     looks = tuple(Look(frame, ((300.0, 20.0, 340.0, 70.0, 0.9),)) for frame in (0, 5, 10))
-    found = Detections("centerface", 640, 360, 25.0, 24, 0.35, (), looks)
+    found = link(Detections("centerface", 640, 360, 25.0, 24, 0.35, (), looks))
     for step, name, content in (
         ("ingest", "tracks.json", {"room": {"file": str(clip)}}),
         ("probe", "plan.json", {"cameras": ["room"]}),
-        ("faces", "room.json", found.to_dict()),
+        ("faces", "room.tracks.json", [track.to_dict() for track in found]),
         ("blur", "out/none", {}),
     ):
         (folder / step / name).parent.mkdir(parents=True)
@@ -517,6 +517,17 @@ def test_the_step_tells_what_was_decided_and_the_same_edits_give_the_same_bytes(
     assert (written["decision"], written["reason"]) == ("delete", "deleted-by-reviewer")
     assert told == again
     assert sha(jobs[0].out / "room.mp4") == sha(jobs[1].out / "room.mp4")
+
+
+def test_a_track_keeps_the_number_a_reviewer_has_seen_whatever_linking_would_say_today(
+    clip: Path, tmp_path: Path
+) -> None:
+    job = blur_job(tmp_path, clip, {"room": {"delete_tracks": [7]}})
+    kept = job.inputs["faces"] / "room.tracks.json"
+    (track,) = json.loads(kept.read_text())
+    kept.write_text(json.dumps([track, {**track, "id": 7}]))
+    told = blur_step(job)["cameras"]["room"]["tracks"]
+    assert [(each["id"], each["decision"]) for each in told] == [(0, "blur"), (7, "delete")]
 
 
 def test_edits_of_a_camera_that_is_not_there_are_refused(clip: Path, tmp_path: Path) -> None:
