@@ -74,9 +74,10 @@ def _confine(memory_mb: int, parent: int) -> None:
 
 
 def _run(name: str, folder: Path) -> dict[str, Any]:
+    from processing.alone import ALONE_FUNCTIONS
     from processing.steps import STEP_FUNCTIONS
 
-    return STEP_FUNCTIONS[name](read_job(folder))
+    return {**STEP_FUNCTIONS, **ALONE_FUNCTIONS}[name](read_job(folder))
 
 
 def main() -> int:

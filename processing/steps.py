@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.errors import EditsRejected, NoAudio, NoVideo, RequestRejected
+from config.errors import EditsRejected, NoAudio, NoVideo
 from processing.step import Job
 
 if TYPE_CHECKING:
@@ -325,67 +325,6 @@ def _processing_report(job: Job) -> Result:
     }
 
 
-def make_template(job: Job) -> Result:
-    """An enrolled expert's face template out of one photograph."""
-    from processing import recognise
-
-    (job.out / "template").write_bytes(recognise.make_template(Path(job.params["photo"])))
-    return {}
-
-
-def blur_file(job: Job) -> Result:
-    """``yian blur``: one file of anybody's. The report holds too much for an answer and goes into a file."""
-    from processing import blur
-
-    done = blur.blur_file(
-        Path(job.params["source"]),
-        Path(job.params["target"]),
-        vision=job.vision,
-        media=job.media,
-        keep_photos=[Path(photo) for photo in job.params["keep_photos"]],
-        edits=job.params["edits"],
-        pass_one=_pass_one(job.params["detections"]),
-        progress=job.progress,
-    ).to_dict()
-    if job.params["report"]:
-        _write(Path(job.params["report"]), done)
-    return {name: value for name, value in done.items() if name != "pass_one"}
-
-
-def _pass_one(report: str) -> Any:
-    """Pass one as an earlier report tells it, None without one. Raises RequestRejected."""
-    if not report:
-        return None
-    try:
-        return _read(Path(report))["pass_one"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RequestRejected(problem=f"{report}: {type(error).__name__}: {error}") from error
-
-
-def transcribe_files(job: Job) -> Result:
-    """``yian transcribe``: any files, one per microphone."""
-    from processing import transcribe
-
-    files = {role: Path(path) for role, path in job.params["files"].items()}
-    text = transcribe.transcribe_files(files, Path(job.params["target"]), job.speech, job.progress)
-    return text.to_dict()
-
-
-def probe_file(job: Job) -> Result:
-    """Whether one file can be taken in as a camera or a microphone."""
-    from processing import probe
-
-    told = job.params
-    info = probe.probe(
-        Path(told["source"]),
-        told["name"],
-        max_hours=job.media.max_hours,
-        need_video=told["kind"] == "video",
-        need_audio=told["kind"] == "audio",
-    )
-    return info.to_dict()
-
-
 STEP_FUNCTIONS: dict[str, Callable[[Job], Result]] = {
     "ingest": ingest,
     "probe": probe_step,
@@ -397,8 +336,4 @@ STEP_FUNCTIONS: dict[str, Callable[[Job], Result]] = {
     "verify": verify_step,
     "stream": stream,
     "package": package,
-    "make-template": make_template,
-    "blur-file": blur_file,
-    "transcribe-files": transcribe_files,
-    "probe-file": probe_file,
 }
