@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,15 @@ def _read(path: Path) -> Any:
 
 def _write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True))
+
+
+def _write_tracks(path: Path, tracks: Iterable[Track]) -> None:
+    """One at a time: all tracks of three restless hours as one text took 500 MB."""
+    with path.open("w") as file:
+        for number, track in enumerate(tracks):
+            file.write(",\n" if number else "[")
+            file.write(json.dumps(track.to_dict(), sort_keys=True, separators=(",", ":")))
+        file.write("]" if file.tell() else "[]")
 
 
 Progress = Callable[[float], None]
@@ -159,7 +168,7 @@ def faces(job: Job) -> Result:
             job.vision,
             _part(job.progress, done / total, (done + 1) / total),
         )
-        _write(job.out / f"{camera}.tracks.json", [track.to_dict() for track in link(found)])
+        _write_tracks(job.out / f"{camera}.tracks.json", link(found))
         looks += len(found.looks)
     return {"detector": detector.name, "examined_frames": looks}
 
@@ -184,7 +193,7 @@ def blur_step(job: Job) -> Result:
             found = recognise.keep_enrolled(source, found, templates, job.vision, _part(part, 0.0, 0.3))
         wanted = overrides.parse_overrides(edits.get(camera, {}))
         found = overrides.apply_overrides(found, wanted)
-        _write(job.out / f"{camera}.tracks.json", [track.to_dict() for track in found])
+        _write_tracks(job.out / f"{camera}.tracks.json", found)
         rendered = blur.render(
             source,
             found,
