@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from api import actions
 from api.core import Core
 from archive.models import Case, User, utc_now
+from archive.store import sha256_of
 from config.errors import RequestRejected
 from processing.child import run_alone
 
@@ -51,8 +51,7 @@ def ingest(
         core, actor, consultation_id, rig=rig, light=None, started_at=utc_now()
     )
     for done, (name, (_, _, path)) in enumerate(tracks.items()):
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         actions.put_segment(
             core,
             actor,

@@ -64,6 +64,12 @@ def require_resolved(session: Session, case: Case, raised: Collection[str]) -> N
         raise VerificationFailed(case=case.id, moments=len(left))
 
 
+def require_answered(session: Session, case: Case, verification: dict[str, Any]) -> None:
+    """The same for what a verification told about itself; one that passed waits for nobody."""
+    if verification.get("verdict") == "fail":
+        require_resolved(session, case, [alarm["id"] for alarm in verification["alarms"]])
+
+
 def to_dict(answer: Resolution) -> dict[str, Any]:
     """An answer as plain data, for the package."""
     return {

@@ -9,8 +9,8 @@ from config.errors import EditsRejected
 # The most regions of one camera; a case does not gather more over many rejections either.
 MAX_REGIONS = 100
 # Later ones win where one reviewer's lists contradict each other.
-_TRACK_LISTS = ("delete_tracks", "keep_tracks", "blur_tracks")
-_LASTING = (*_TRACK_LISTS, "regions")
+TRACK_LISTS = ("delete_tracks", "keep_tracks", "blur_tracks")
+_LASTING = (*TRACK_LISTS, "regions")
 
 
 def check_edits(edits: dict[str, Any], summary: dict[str, Any]) -> None:
@@ -25,7 +25,7 @@ def check_edits(edits: dict[str, Any], summary: dict[str, Any]) -> None:
         if camera not in faces:
             raise EditsRejected(problem=f"no camera {camera}")
         known = {track["id"] for track in faces[camera]["tracks"]}
-        for key in _TRACK_LISTS:
+        for key in TRACK_LISTS:
             strangers = sorted(set(said.get(key, [])) - known)
             if strangers:
                 raise EditsRejected(problem=f"{camera}: {key}: no track {strangers[0]}")
@@ -76,10 +76,10 @@ def _merged(camera: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, 
         raise EditsRejected(problem=f"{camera}: regions: {len(regions)} are more than {MAX_REGIONS}")
     return {
         "version": 1,
-        **{key: sorted(track for track, chosen in said.items() if chosen == key) for key in _TRACK_LISTS},
+        **{key: sorted(track for track, chosen in said.items() if chosen == key) for key in TRACK_LISTS},
         "regions": [regions[id] for id in sorted(regions)],
     }
 
 
 def _by_track(edits: dict[str, Any]) -> dict[int, str]:
-    return {track: key for key in _TRACK_LISTS for track in edits.get(key, [])}
+    return {track: key for key in TRACK_LISTS for track in edits.get(key, [])}

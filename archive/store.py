@@ -93,6 +93,11 @@ class Store(Protocol):
         return ObjectInfo(key, size, digest.hexdigest())
 
 
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def valid_key(key: str) -> str:
     """``key`` itself. Raises RequestRejected when it is not a key."""
     if len(key) > MAX_KEY_CHARS or not _KEY.fullmatch(key):

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import RequestRejected
-from processing.step import Job
-
-Result = dict[str, Any]
+from processing.step import Job, Result
 
 
 def make_template(job: Job) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,15 +14,16 @@ from typing import Any
 
 import av
 
+from archive.store import sha256_of
 from config.errors import EditsRejected, MediaRejected, RequestRejected
 from config.settings import MediaSettings, VisionSettings
-from processing.chains import Box
 from processing.detectors import open_detector, start_score
 from processing.encoder import Encoder, disk
 from processing.faces import Detections, detect_faces
 from processing.frames import Picture, check_same_size, read_pictures, video_facts
+from processing.geometry import Box
 from processing.hide import Planes, Style, hide, hide_polygon
-from processing.media import Progress, file_url, open_media
+from processing.media import Progress, file_url, open_media, part_of
 from processing.overrides import Region, apply_overrides, parse_overrides
 from processing.recognise import keep_enrolled, make_template
 from processing.tracks import Track, link
@@ -196,18 +196,18 @@ def blur_file(
     started = perf_counter()
     overrides = parse_overrides(edits or {})
     templates = [make_template(photo) for photo in keep_photos]
-    sha256 = _sha256(source)
+    sha256 = sha256_of(source)
     detector = open_detector(vision)
     detect_fps = None
     if pass_one is not None:
         detections = _reused(pass_one, sha256, detector.name, start_score(vision))
     else:
         begun = perf_counter()
-        detections = detect_faces(source, detector, vision, _stage(progress, 0.0, 0.4))
+        detections = detect_faces(source, detector, vision, part_of(progress, 0.0, 0.4))
         detect_fps = round(detections.frames / (perf_counter() - begun), 1)
     tracks = link(detections)
     if templates:
-        tracks = keep_enrolled(source, tracks, templates, vision, _stage(progress, 0.4, 0.5))
+        tracks = keep_enrolled(source, tracks, templates, vision, part_of(progress, 0.4, 0.5))
     tracks = apply_overrides(tracks, overrides)
     silent = out.with_name(f".{out.name}.video.mp4")
     partial = out.with_name(f".{out.name}.partial{out.suffix}")
@@ -218,12 +218,12 @@ def blur_file(
             silent,
             style=vision.style,
             media=media,
-            progress=_stage(progress, 0.5, 0.75),
+            progress=part_of(progress, 0.5, 0.75),
             regions=overrides.regions,
         )
         _add_sound(silent, source, partial)
         report = attack(
-            partial, tracks, vision, _stage(progress, 0.75, 1.0), original=source, templates=templates
+            partial, tracks, vision, part_of(progress, 0.75, 1.0), original=source, templates=templates
         )
         partial.replace(out)
     finally:
@@ -233,10 +233,7 @@ def blur_file(
         frames=rendered.frames,
         detections=sum(len(look.boxes) for look in detections.looks),
         tracks=tuple(_line(track, detections.fps) for track in tracks),
-        regions=tuple(
-            {"id": region.id, "kind": region.kind, "frames": rendered.regions[region.id]}
-            for region in overrides.regions
-        ),
+        regions=tuple(region_lines(overrides.regions, rendered)),
         pass_one={"source_sha256": sha256, "detections": detections.to_dict()},
         detect_fps=detect_fps,
         render_fps=round(rendered.fps, 1),
@@ -257,13 +254,11 @@ def _reused(pass_one: Any, sha256: str, detector: str, start_score: float) -> De
     return found
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stage(progress: Progress, begin: float, end: float) -> Progress:
-    return lambda share: progress(begin + (end - begin) * share)
+def region_lines(regions: Sequence[Region], rendered: RenderReport) -> list[dict[str, Any]]:
+    """What became of each region, for a report."""
+    return [
+        {"id": region.id, "kind": region.kind, "frames": rendered.regions[region.id]} for region in regions
+    ]
 
 
 def _line(track: Track, fps: float) -> dict[str, Any]:

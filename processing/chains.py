@@ -9,8 +9,7 @@ from itertools import islice, takewhile
 from math import hypot
 
 from processing.faces import Detections, Look
-
-Box = tuple[float, float, float, float]
+from processing.geometry import Box, centre, size_of
 
 # Pieces of one face are joined across gaps up to this long; a large near face turned away for 18 frames.
 GAP_S = 1.5
@@ -164,11 +163,3 @@ def _follow(chains: list[Chain], follower: dict[int, int], head: int) -> Chain:
 
 def same_shot(cuts: Sequence[int], a: int, b: int) -> bool:
     return bisect_right(cuts, a) == bisect_right(cuts, b)
-
-
-def centre(box: Box) -> tuple[float, float]:
-    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-
-
-def size_of(box: Box) -> float:
-    return max(0.0, (box[2] - box[0]) + (box[3] - box[1])) / 2

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -65,6 +66,11 @@ class Picture:
         size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
         pixels = self.frame.reformat(format="rgb24", interpolation="AREA", **size).to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, self._quarter_turns))
+
+    @cached_property
+    def pixels(self) -> Picture8:
+        """(H, W, 3) upright RGB at full size, converted once however many ask; not to be written to."""
+        return self.rgb()
 
     def luma(self) -> Picture8:
         """(H, W) upright brightness as coded; a view of the frame that must not be written to."""

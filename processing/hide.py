@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.chains import Box
 from processing.frames import Picture8
+from processing.geometry import Box
 from processing.overrides import Polygon
 
 Style = Literal["mosaic", "blur", "solid"]
@@ -54,13 +54,12 @@ def _hide_in_plane(
     region = plane[y0:y1, x0:x1]
     # A face cut by the picture's edge has as many cells less as is missing of it.
     cells = (_cells(x1 - x0, half[0] * SOFT_EDGE), _cells(y1 - y0, half[1] * SOFT_EDGE))
-    hidden = _obscure(region, cells, style)
     edge = SOFT_EDGE**4
     across = (edge - _distance(x0, x1, middle[0], half[0])) / (edge - 1.0)
     down = _distance(y0, y1, middle[1], half[1]) / (edge - 1.0)
     alpha = across[None, :] - down[:, None]
     np.clip(alpha, 0.0, 1.0, out=alpha)
-    region[:] = cv2.blendLinear(hidden, region, alpha, 1.0 - alpha)
+    _draw(region, cells, alpha, style)
 
 
 def hide_polygon(planes: Planes, corners: Polygon, style: Style) -> bool:
@@ -75,9 +74,7 @@ def hide_polygon(planes: Planes, corners: Polygon, style: Style) -> bool:
         if cover is None:
             continue
         for plane in some:
-            region = plane[cover.rows, cover.columns]
-            hidden = _obscure(region, cover.cells, style)
-            region[:] = cv2.blendLinear(hidden, region, cover.alpha, 1.0 - cover.alpha)
+            _draw(plane[cover.rows, cover.columns], cover.cells, cover.alpha, style)
         visible = True
     return visible
 
@@ -138,6 +135,11 @@ def _cells(visible_px: int, half_px: float) -> int:
 
 def _distance(low: int, high: int, middle: float, half: float) -> NDArray[np.float32]:
     return (((np.arange(low, high, dtype=np.float32) + 0.5 - middle) / half) ** 4).astype(np.float32)
+
+
+def _draw(region: Picture8, cells: tuple[int, int], alpha: NDArray[np.float32], style: Style) -> None:
+    """Cover ``region`` in place, where ``alpha`` is 1 wholly."""
+    region[:] = cv2.blendLinear(_obscure(region, cells, style), region, alpha, 1.0 - alpha)
 
 
 def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> Picture8:

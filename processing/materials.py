@@ -148,14 +148,12 @@ def _resolutions(pipeline: Pipeline, session: Session, case: Case) -> list[dict[
 def _verification(pipeline: Pipeline, case: Case) -> dict[str, Any]:
     """How the attack on our own output ended: ``resolved`` when it failed and every alarm of it was answered."""
     told = pipeline.results.told(case, "verify")
-    raised = [alarm["id"] for alarm in told["alarms"]]
-    if told["verdict"] == "fail":
-        with pipeline.catalog.read() as session:
-            alarms.require_resolved(session, case, raised)
+    with pipeline.catalog.read() as session:
+        alarms.require_answered(session, case, told)
     return {
         "verdict": "resolved" if told["verdict"] == "fail" else told["verdict"],
         "moments": told["moments"],
-        "alarms": len(raised),
+        "alarms": len(told["alarms"]),
         "examined_frames": told["examined_frames"],
     }
 

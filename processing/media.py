@@ -29,6 +29,12 @@ from config.lifeline import ended_with_us
 
 Progress = Callable[[float], None]
 
+
+def part_of(progress: Progress, begin: float, end: float) -> Progress:
+    """The progress hook of the part of a work between two shares of it."""
+    return lambda share: progress(begin + share * (end - begin))
+
+
 # Containers a consultation may come in. Playlists and image sequences are left out on purpose: they make
 # FFmpeg open other files and addresses on behalf of whoever wrote them.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,asf,flv,wav,w64,flac,mp3,ogg,aac,aiff,amr"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from processing.geometry import Box, overlap
+
 if TYPE_CHECKING:
-    from processing.chains import Box
     from processing.verify import Moment
 
 # Moments belong together when they lie at most this far apart and overlap by this much (IoU): a head that turns
@@ -95,7 +96,4 @@ def _overlap(a: Box, b: Box) -> float:
     """Intersection over union; what is about the whole picture coincides with its like and with nothing else."""
     if not (has_place(a) and has_place(b)):
         return 0.0 if has_place(a) or has_place(b) else 1.0
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, width) * max(0.0, height)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / union
+    return overlap(a, b)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from archive.edits import MAX_REGIONS
+from archive.edits import MAX_REGIONS, TRACK_LISTS
 from config.errors import EditsRejected
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ LONGEST_S = 1e6
 # Players and reports round times; a frame this little later than the time that was named is meant by it.
 ROUNDING_S = 0.001
 
-# What the lists do; a later one wins where they contradict each other.
-_TRACK_LISTS: dict[str, tuple[Decision, Reason]] = {
+_DECISIONS: dict[str, tuple[Decision, Reason]] = {
     "delete_tracks": ("delete", "deleted-by-reviewer"),
     "keep_tracks": ("keep", "marked-by-reviewer"),
     "blur_tracks": ("blur", "blur-edit"),
@@ -163,12 +162,12 @@ def apply_overrides(tracks: Sequence[Track], overrides: Overrides) -> list[Track
     """The tracks with people's decisions. Raises EditsRejected for the number of a track that is not there."""
     known = {track.id for track in tracks}
     chosen: dict[int, tuple[Decision, Reason]] = {}
-    for name, (decision, reason) in _TRACK_LISTS.items():
+    for name in TRACK_LISTS:
         numbers = getattr(overrides, name)
         strangers = sorted(set(numbers) - known)
         if strangers:
             raise EditsRejected(problem=f"{name}: no track {strangers[0]}")
-        chosen |= dict.fromkeys(numbers, (decision, reason))
+        chosen |= dict.fromkeys(numbers, _DECISIONS[name])
     return [
         replace(track, decision=chosen[track.id][0], reason=chosen[track.id][1])
         if track.id in chosen

@@ -92,7 +92,7 @@ class Pipeline:
         kept = await asyncio.to_thread(self.results.manifest, case, step.name)
         result = kept["result"] if kept else await self._run_anew(step, case, run)
         if result.get("verdict") == "fail":
-            await asyncio.to_thread(self._require_resolved, case, result)
+            await asyncio.to_thread(self._require_answered, case, result)
 
     async def _run_anew(self, step: Step, case: Case, run: int) -> dict[str, Any]:
         case_id = case.id
@@ -127,9 +127,9 @@ class Pipeline:
 
     # --- the catalogue -----------------------------------------------------------------------------------
 
-    def _require_resolved(self, case: Case, verification: dict[str, Any]) -> None:
+    def _require_answered(self, case: Case, verification: dict[str, Any]) -> None:
         with self.catalog.read() as session:
-            alarms.require_resolved(session, case, [alarm["id"] for alarm in verification["alarms"]])
+            alarms.require_answered(session, case, verification)
 
     def _check(self, case_id: str, run: int) -> Case:
         """The case, if this run of it is still the one that is wanted. Raises Cancelled or a ConsentRefused."""

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from config.errors import FaceCountWrong, MediaRejected, ModelMissing
 from config.settings import VisionSettings
-from processing.chains import Box, Seen
+from processing.chains import Seen
 from processing.detectors import CenterFaceDetector
 from processing.frames import Picture8, read_pictures, video_facts
+from processing.geometry import Box
 from processing.media import Progress
 from processing.tracks import Track
 
@@ -107,10 +108,9 @@ def _compare(
     for picture in read_pictures(video):
         waiting = [(judges[track_id], box) for track_id, box in due.get(picture.index, [])]
         if any(not judge.settled for judge, _ in waiting):
-            pixels = picture.rgb()
             for judge, box in waiting:
                 if not judge.settled:
-                    judge.hear(_encode(pixels, box))
+                    judge.hear(_encode(picture.pixels, box))
             progress(picture.index / max(last, 1))
         if picture.index >= last:
             break

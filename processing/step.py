@@ -23,6 +23,9 @@ from config.settings import MediaSettings, SpeechSettings, VisionSettings
 
 PROGRESS_STEP = 0.01
 
+Result = dict[str, Any]
+"""A few numbers about what a step did; everything else it leaves in its folder."""
+
 
 @dataclass
 class Job:
@@ -73,7 +76,7 @@ def _confine(memory_mb: int, parent: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _run(name: str, folder: Path) -> dict[str, Any]:
+def _run(name: str, folder: Path) -> Result:
     from processing.alone import ALONE_FUNCTIONS
     from processing.steps import STEP_FUNCTIONS
 

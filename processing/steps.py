@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import EditsRejected, NoAudio, NoVideo
-from processing.step import Job
+from processing.media import part_of
+from processing.step import Job, Result
 
 if TYPE_CHECKING:
     from processing.tracks import Track
-
-Result = dict[str, Any]
 
 
 def _read(path: Path) -> Any:
@@ -36,14 +35,6 @@ def _write_tracks(path: Path, tracks: Iterable[Track]) -> None:
             file.write(",\n" if number else "[")
             file.write(json.dumps(track.to_dict(), sort_keys=True, separators=(",", ":")))
         file.write("]" if file.tell() else "[]")
-
-
-Progress = Callable[[float], None]
-
-
-def _part(progress: Progress, begin: float, end: float) -> Progress:
-    """The progress hook of the part of a step between two shares of it."""
-    return lambda share: progress(begin + share * (end - begin))
 
 
 def ingest(job: Job) -> Result:
@@ -166,7 +157,7 @@ def faces(job: Job) -> Result:
             folder / told[camera]["file"],
             detector,
             job.vision,
-            _part(job.progress, done / total, (done + 1) / total),
+            part_of(job.progress, done / total, (done + 1) / total),
         )
         _write_tracks(job.out / f"{camera}.tracks.json", link(found))
         looks += len(found.looks)
@@ -187,10 +178,10 @@ def blur_step(job: Job) -> Result:
     total = len(plan["cameras"])
     for done, camera in enumerate(plan["cameras"]):
         source = folder / told[camera]["file"]
-        part = _part(job.progress, done / total, (done + 1) / total)
+        part = part_of(job.progress, done / total, (done + 1) / total)
         found = [tracks.Track.from_dict(raw) for raw in _read(job.inputs["faces"] / f"{camera}.tracks.json")]
         if templates:
-            found = recognise.keep_enrolled(source, found, templates, job.vision, _part(part, 0.0, 0.3))
+            found = recognise.keep_enrolled(source, found, templates, job.vision, part_of(part, 0.0, 0.3))
         wanted = overrides.parse_overrides(edits.get(camera, {}))
         found = overrides.apply_overrides(found, wanted)
         _write_tracks(job.out / f"{camera}.tracks.json", found)
@@ -200,17 +191,14 @@ def blur_step(job: Job) -> Result:
             job.out / f"{camera}.mp4",
             style=job.vision.style,
             media=job.media,
-            progress=_part(part, 0.3, 1.0),
+            progress=part_of(part, 0.3, 1.0),
             regions=wanted.regions,
         )
         cameras[camera] = {
             **_count(found),
             "size_px": rendered.size_px,
             "span_s": rendered.span_s,
-            "regions": [
-                {"id": region.id, "kind": region.kind, "frames": rendered.regions[region.id]}
-                for region in wanted.regions
-            ],
+            "regions": blur.region_lines(wanted.regions, rendered),
         }
     return {"cameras": cameras}
 
@@ -253,7 +241,7 @@ def verify_step(job: Job) -> Result:
             output,
             found,
             job.vision,
-            _part(job.progress, done / total, (done + 1) / total),
+            part_of(job.progress, done / total, (done + 1) / total),
             original=folder / told[camera]["file"],
             templates=templates,
         )
@@ -293,7 +281,7 @@ def stream(job: Job) -> Result:
             start_s=media[camera]["picture_start_s"]
             + told[camera]["start_s"]
             - told[plan["main_camera"]]["start_s"],
-            progress=_part(job.progress, done / total, (done + 1) / total),
+            progress=part_of(job.progress, done / total, (done + 1) / total),
         )
         if camera == plan["main_camera"]:
             renditions = [f"{r.width}x{r.height}" for r in info.renditions]

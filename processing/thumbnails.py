@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from processing.chains import Box
-from processing.detectors import CenterFaceDetector, Detector
+from processing.detectors import CenterFaceDetector, Detector, find
 from processing.frames import Picture, Picture8, read_pictures
+from processing.geometry import Box
 from processing.hide import hide
 from processing.moments import Alarm, has_place, thumbnail_of
 
@@ -75,10 +75,7 @@ def _frames(video: Path, due: dict[int, list[Alarm]]) -> Iterator[tuple[Picture,
 
 def _suspected(picture: Picture, detector: Detector) -> list[Box]:
     """Whatever could be a face in the picture, also one that is kept: nobody has to be known in a thumbnail."""
-    small = picture.rgb(LONGEST_PX)
-    scale = max(picture.size_px) / max(small.shape[:2])
-    found = detector.detect(small)[:, :4].astype(float) * scale
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in found.tolist()]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1, _ in find(picture, detector, LONGEST_PX).tolist()]
 
 
 def _hidden(picture: Picture, boxes: Sequence[Box]) -> tuple[Picture8, float]:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from processing.chains import Box, Chain, Seen, centre, chains_of, drift, same_shot, size_of
+from processing.chains import Chain, Seen, chains_of, drift, same_shot
 from processing.faces import Detections
+from processing.geometry import Box, centre, overlap, size_of
 
 Decision = Literal["blur", "keep", "delete"]
 Reason = Literal[
@@ -184,7 +185,7 @@ def _overlapping(track: Track, other: Track) -> list[int]:
     return [
         frame
         for frame in range(first, last + 1)
-        if _iou(track.box_at(frame), other.box_at(frame)) > OVERLAP_IOU
+        if overlap(_between(track.looks, frame), _between(other.looks, frame)) > OVERLAP_IOU
     ]
 
 
@@ -234,11 +235,3 @@ def _between(points: Sequence[Seen] | Sequence[Knot], frame: int) -> Box:
     share = (frame - a.frame) / (b.frame - a.frame)
     x0, y0, x1, y1 = (round(p + (q - p) * share, 2) for p, q in zip(a.box, b.box, strict=True))
     return (x0, y0, x1, y1)
-
-
-def _iou(a: Box | None, b: Box | None) -> float:
-    if a is None or b is None:
-        return 0.0
-    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / max(union, 1e-9)

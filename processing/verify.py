@@ -12,17 +12,18 @@ import cv2
 import numpy as np
 
 from config.settings import VisionSettings
-from processing.chains import Box
 from processing.detectors import (
     SURE_SCORE,
     CenterFaceDetector,
     Detector,
     HogDetector,
     YuNetDetector,
+    find,
     iou,
     seen_closer,
 )
 from processing.frames import Picture, Picture8, read_pictures, video_facts, video_stream
+from processing.geometry import Box, overlap
 from processing.media import Progress, open_media
 from processing.recognise import DOUBT, distance_to
 from processing.tracks import Track
@@ -157,13 +158,8 @@ def _packets(video: Path) -> int:
 
 
 def _detections(picture: Picture, detectors: Sequence[Detector], longest_px: int) -> list[tuple[Box, float]]:
-    small = picture.rgb(longest_px)
-    scale_x, scale_y = picture.size_px[0] / small.shape[1], picture.size_px[1] / small.shape[0]
-    found = []
-    for detector in detectors:
-        for x0, y0, x1, y1, score in detector.detect(small).astype(float).tolist():
-            found.append(((x0 * scale_x, y0 * scale_y, x1 * scale_x, y1 * scale_y), score))
-    return found
+    rows = [row for detector in detectors for row in find(picture, detector, longest_px).tolist()]
+    return [((x0, y0, x1, y1), score) for x0, y0, x1, y1, score in rows]
 
 
 def _confirmed(
@@ -198,7 +194,7 @@ def _gaps(hidden: Sequence[Track], fps: float) -> dict[int, list[Box]]:
     for ended in hidden:
         end = ended.last_frame
         for track in starts[bisect_right(firsts, end + 1) : bisect_right(firsts, end + 1 + longest)]:
-            if iou(np.asarray([ended.areas[-1].box]), np.asarray(track.areas[0].box))[0] > GAP_IOU:
+            if overlap(ended.areas[-1].box, track.areas[0].box) > GAP_IOU:
                 for frame in range(end + 1, track.first_frame):
                     gaps.setdefault(frame, []).append(track.looks[0].box)
     return gaps
@@ -254,8 +250,7 @@ class _Guests:
                 self._compare(track, picture, box)
 
     def _compare(self, track: Track, picture: Picture, box: Box) -> None:
-        pixels = picture.rgb()
-        nearest = min(distance_to(template, pixels, box) for template in self._templates)
+        nearest = min(distance_to(template, picture.pixels, box) for template in self._templates)
         self._in_a_row[track.id] = self._in_a_row[track.id] + 1 if nearest > self._limit else 0
         if self._in_a_row[track.id] >= STRANGE_IN_A_ROW:
             self.strangers.append(_moment(picture, box, "stranger-kept", min(1.0, nearest)))

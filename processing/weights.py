@@ -6,7 +6,6 @@ is being processed.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from archive.store import sha256_of
 from config.errors import ChecksumMismatch, CoreUnreachable, ModelMissing
 from config.settings import Settings
 
@@ -110,8 +110,7 @@ def fetch(
             shutil.copyfile(file, coming)
         else:
             _download(url or source.url, coming, progress)
-        with coming.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = sha256_of(coming)
         if found != source.sha256:
             raise ChecksumMismatch(name=source.file, expected=source.sha256, found=found)
         coming.replace(target)

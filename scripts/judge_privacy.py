@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.chains import Box
-from processing.detectors import CenterFaceDetector, Detector, HogDetector, YuNetDetector, iou
+from processing.detectors import CenterFaceDetector, Detector, HogDetector, YuNetDetector, find, iou
 from processing.frames import Picture, Picture8, read_pictures, video_facts
+from processing.geometry import Box
 from processing.recognise import distance_to, make_template
 from processing.verify import structure
 
@@ -133,7 +133,7 @@ def _compare(
 
 
 def _faces(picture: Picture, detectors: Sequence[Detector], either: bool) -> list[Box]:
-    first, second = (_found(picture, detector) for detector in detectors)
+    first, second = (find(picture, detector, JUDGE_PX) for detector in detectors)
     agreed = [box for box in first if (iou(second, box) > AGREE_IOU).any()]
     if either:
         seen = np.asarray(agreed, float).reshape(-1, 5)
@@ -142,14 +142,6 @@ def _faces(picture: Picture, detectors: Sequence[Detector], either: bool) -> lis
                 agreed.append(box)
                 seen = np.vstack([seen, box])
     return [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1, _ in agreed]
-
-
-def _found(picture: Picture, detector: Detector) -> NDArray[np.float64]:
-    small = picture.rgb(JUDGE_PX)
-    boxes = np.asarray(detector.detect(small), float)
-    boxes[:, [0, 2]] *= picture.size_px[0] / small.shape[1]
-    boxes[:, [1, 3]] *= picture.size_px[1] / small.shape[0]
-    return boxes
 
 
 def _changed(was: Picture8, left: Picture8) -> NDArray[np.bool_]:

@@ -24,7 +24,6 @@ from api.actions.recordings import (
     list_segments,
     open_recording,
     put_segment,
-    sha256_of,
 )
 from api.actions.visits import (
     erase_case,
@@ -35,6 +34,7 @@ from api.actions.visits import (
     withdraw_consent,
 )
 from api.actions.watching import PLAY_BEGINS, counters, media_stream, report_watch
+from archive.store import sha256_of
 
 __all__ = [
     "PLAY_BEGINS",

@@ -99,9 +99,8 @@ def tracked_faces(core: Core, case: Case) -> dict[str, Any]:
 
 def require_resolved(core: Core, session: Session, case: Case) -> None:
     """Raises VerificationFailed for a case that has failed at its verification and still waits for answers."""
-    told = _results(core).told(case, STEP) if alarms.waits_for_answers(case) else {}
-    if told.get("verdict") == "fail":
-        alarms.require_resolved(session, case, [alarm["id"] for alarm in told["alarms"]])
+    if alarms.waits_for_answers(case):
+        alarms.require_answered(session, case, _results(core).told(case, STEP))
 
 
 def _viewed(session: Session, actor: User, case_id: str) -> Case:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from archive.models import (
     utc_now,
 )
 from archive.states import lock_case, move
+from archive.store import sha256_of
 from archive.terms import Purpose, Role, State
 from config.errors import (
     AlreadyExists,
@@ -148,11 +148,6 @@ def _same_segment(session: Session, recording_id: str, track: str, index: int, s
     if kept is not None and kept.sha256 != sha256:
         raise AlreadyExists(what=f"{track}/{index}")
     return kept is not None
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_segments(core: Core, actor: User, recording_id: str) -> list[Segment]:

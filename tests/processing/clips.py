@@ -15,7 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.chains import Box
+from processing.geometry import Box
 
 Pixels = NDArray[np.uint8]
 FPS = 25

@@ -13,8 +13,9 @@ import pytest
 from config.errors import EditsRejected, Truncated
 from config.settings import MediaSettings, VisionSettings
 from processing.blur import BlurReport, blur_file, render
-from processing.chains import Box, Seen
+from processing.chains import Seen
 from processing.frames import read_pictures, video_facts
+from processing.geometry import Box
 from processing.hide import hide
 from processing.media import no_progress
 from processing.tracks import Knot, Track

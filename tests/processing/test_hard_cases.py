@@ -11,10 +11,10 @@ import pytest
 
 from config.settings import MediaSettings, VisionSettings
 from processing.blur import render
-from processing.chains import Box
 from processing.detectors import open_detector
 from processing.faces import detect_faces
 from processing.frames import read_pictures
+from processing.geometry import Box
 from processing.media import no_progress
 from processing.tracks import link
 from processing.verify import STRUCTURE_LEFT, structure

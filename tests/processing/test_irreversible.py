@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from config.settings import MediaSettings
 from processing import hide as hiding
 from processing.blur import render
-from processing.chains import Box
 from processing.detectors import CenterFaceDetector
 from processing.faces import Detections, Look
 from processing.frames import read_pictures
+from processing.geometry import Box
 from processing.hide import hide
 from processing.media import no_progress
 from processing.tracks import Track, link

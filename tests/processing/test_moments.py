@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.chains import Box
 from processing.detectors import CenterFaceDetector
+from processing.geometry import Box
 from processing.moments import APART_S, LONGEST_S, Alarm, gather, thumbnail_of
 from processing.thumbnails import LONGEST_PX, MOST, write_thumbnails
 from processing.verify import Moment, structure
@@ -143,6 +143,13 @@ def test_a_thumbnail_shows_where_but_never_the_face_that_was_found(
         assert np.abs(grey[corner].astype(int) - truth[corner]).mean() < 8
 
 
+def assert_no_face_in_any_thumbnail(clip: Path, found: list[Moment], folder: Path) -> None:
+    alarms = gather("room", found)
+    write_thumbnails(clip, alarms, found, folder)
+    for alarm in alarms:
+        assert faces_in(read(folder / thumbnail_of(alarm.id))) == 0
+
+
 @pytest.mark.parametrize("half", ["upper", "lower", "left"])
 def test_a_box_that_caught_half_a_face_hides_all_of_it(
     clip: Path, scenes: list[clips.Scene], tmp_path: Path, half: str
@@ -151,20 +158,14 @@ def test_a_box_that_caught_half_a_face_hides_all_of_it(
     across, down = (x0 + x1) / 2, (y0 + y1) / 2
     box = {"upper": (x0, y0, x1, down), "lower": (x0, down, x1, y1), "left": (x0, y0, across, y1)}[half]
     found = [moment(0.48, box), moment(0.48, scenes[12].expert)]
-    alarms = gather("room", found)
-    write_thumbnails(clip, alarms, found, tmp_path)
-    for alarm in alarms:
-        assert faces_in(read(tmp_path / thumbnail_of(alarm.id))) == 0
+    assert_no_face_in_any_thumbnail(clip, found, tmp_path)
 
 
 def test_a_face_found_a_little_earlier_or_later_is_hidden_in_a_thumbnail_too(
     clip: Path, scenes: list[clips.Scene], tmp_path: Path
 ) -> None:
     found = [moment(0.4, scenes[10].patient, score=0.9), moment(0.48, scenes[12].expert, kind="other")]
-    alarms = gather("room", found)
-    write_thumbnails(clip, alarms, found, tmp_path)
-    for alarm in alarms:
-        assert faces_in(read(tmp_path / thumbnail_of(alarm.id))) == 0
+    assert_no_face_in_any_thumbnail(clip, found, tmp_path)
 
 
 def test_a_face_that_nobody_found_is_not_in_a_thumbnail_either(

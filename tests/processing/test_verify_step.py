@@ -100,6 +100,10 @@ class Desk:
         with self.room.core.catalog.read() as session:
             return session.get_one(Case, self.case.id)
 
+    def answer_all(self, told: dict[str, Any]) -> None:
+        for alarm in told["alarms"]:
+            self.answer(alarm["id"])
+
     def keep(self, step: str, told: dict[str, Any], files: Path | None = None) -> None:
         work = self.pipeline.root / f"work-{step}"
         (work / "out").mkdir(parents=True)
@@ -161,8 +165,7 @@ def test_new_edits_have_to_be_verified_and_answered_anew(
     desk: Desk, verified: tuple[Path, dict[str, Any]]
 ) -> None:
     desk.pipeline.finish(desk.case.id, 0, desk.run("verify"))
-    for alarm in verified[1]["alarms"]:
-        desk.answer(alarm["id"])
+    desk.answer_all(verified[1])
     editor = desk.room.person(Role.REVIEWER)
     with desk.room.core.catalog.write() as session:
         case = desk.room.load(session, desk.case)
@@ -178,8 +181,7 @@ def test_a_case_answered_for_reaches_review_says_so_and_can_be_approved(
     desk: Desk, verified: tuple[Path, dict[str, Any]]
 ) -> None:
     desk.pipeline.finish(desk.case.id, 0, desk.run("verify"))
-    for alarm in verified[1]["alarms"]:
-        desk.answer(alarm["id"])
+    desk.answer_all(verified[1])
     desk.again()
     desk.keep("probe", {"duration_s": 1.0, "cameras": ["room"], "main_camera": "room", "notes": []})
     desk.keep("blur", {"cameras": {}})
@@ -210,8 +212,7 @@ def test_the_package_says_who_answered_for_what_and_why_and_holds_no_thumbnail(
     desk: Desk, verified: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     desk.pipeline.finish(desk.case.id, 0, desk.run("verify"))
-    for alarm in verified[1]["alarms"]:
-        desk.answer(alarm["id"])
+    desk.answer_all(verified[1])
     desk.again()
     desk.keep("probe", {"duration_s": 1.0, "cameras": ["room"], "main_camera": "room", "notes": []})
     params = json.loads(json.dumps(materials.gather(desk.pipeline, "package", desk.case.id, tmp_path / "g")))

@@ -1,0 +1,21 @@
+"""Boxes in a picture: x0, y0, x1, y1 in pixels."""
+
+from __future__ import annotations
+
+Box = tuple[float, float, float, float]
+
+
+def centre(box: Box) -> tuple[float, float]:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def size_of(box: Box) -> float:
+    """The mean of width and height; 0 for a box turned inside out."""
+    return max(0.0, (box[2] - box[0]) + (box[3] - box[1])) / 2
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes."""
+    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / max(union, 1e-9)
