@@ -73,7 +73,7 @@ def test_edits_of_the_first_form_without_a_version_are_understood() -> None:
 
 def broken(change: Any) -> dict[str, Any]:
     raw = {"version": 1, "regions": [copy.deepcopy(PAPER)]}
-    change(raw, raw["regions"][0], raw["regions"][0]["keyframes"])  # type: ignore[index]
+    change(raw, raw["regions"][0], raw["regions"][0]["keyframes"])  # type: ignore[index]  # JSON of any shape
     return raw
 
 
