@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from config.settings import VisionSettings
 from processing.detectors import SURE_SCORE, Boxes, Detector, iou, lifted, seen_closer, start_score
 from processing.frames import Picture, Picture8, check_same_size, read_pictures, video_facts
 from processing.media import Progress
+from processing.networks import WORKERS
+from processing.side_by_side import side_by_side
 
 # A face that fills the picture or is cut by its edge is found on a small picture when the large one misses
 # it: the turned head of frames 47-80 of a 640x360 test clip scored under 0.15 at 640 px and 0.4 at 192 px.
@@ -75,15 +78,24 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
     doubt = _Doubt(detector, start)
     looks: list[Look] = []
     count = 0
-    for picture in read_pictures(video):
-        check_same_size(picture, size_px, video.name)
-        for due in pacer.due(picture):
-            looks.append(_look(due, detector, settings.detect_width_px, doubt, len(looks)))
-        count = picture.index + 1
-        if count % 25 == 0:
-            progress(min(1.0, count / facts.frames))
-    for due in pacer.rest():
-        looks.append(_look(due, detector, settings.detect_width_px, doubt, len(looks)))
+
+    def due() -> Iterator[tuple[Picture, int]]:
+        nonlocal count
+        turns = itertools.count()
+        for picture in read_pictures(video):
+            check_same_size(picture, size_px, video.name)
+            yield from zip(pacer.due(picture), turns, strict=False)
+            count = picture.index + 1
+            if count % 25 == 0:
+                progress(min(1.0, count / facts.frames))
+        yield from zip(pacer.rest(), turns, strict=False)
+
+    def look(chosen: tuple[Picture, int]) -> tuple[Picture, Boxes]:
+        picture, turn = chosen
+        return picture, _find(picture, detector, settings.detect_width_px, turn)
+
+    for picture, boxes in side_by_side(look, due(), WORKERS):
+        looks.append(_noted(picture, doubt.weigh(picture, boxes)))
     progress(1.0)
     return Detections(
         detector=detector.name,
@@ -142,7 +154,7 @@ def _thumbnail(luma: Picture8) -> NDArray[np.float32]:
     return cv2.resize(small, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def _look(picture: Picture, detector: Detector, longest_px: int, doubt: _Doubt, turn: int) -> Look:
+def _find(picture: Picture, detector: Detector, longest_px: int, turn: int) -> Boxes:
     """Boxes in full-size pixels from the reduced frame and from a still smaller copy for near faces."""
     reduced = picture.rgb(longest_px)
     height, width = reduced.shape[:2]
@@ -155,7 +167,10 @@ def _look(picture: Picture, detector: Detector, longest_px: int, doubt: _Doubt, 
     full_width, full_height = picture.size_px
     boxes[:, [0, 2]] *= full_width / width
     boxes[:, [1, 3]] *= full_height / height
-    boxes = doubt.weigh(picture, boxes)
+    return boxes
+
+
+def _noted(picture: Picture, boxes: Boxes) -> Look:
     found = ((*np.round(box[:4].astype(float), 1).tolist(), round(float(box[4]), 3)) for box in boxes)
     return Look(picture.index, tuple((x0, y0, x1, y1, score) for x0, y0, x1, y1, score in found))
 

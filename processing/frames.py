@@ -72,6 +72,21 @@ class Picture:
         """(H, W, 3) upright RGB at full size, converted once however many ask; not to be written to."""
         return self.rgb()
 
+    def part(self, left: int, top: int, right: int, bottom: int) -> Picture8:
+        """(H, W, 3) upright RGB of the columns from ``left`` and rows from ``top`` on, at full size."""
+        if self._quarter_turns or self.frame.format.name not in _PLANAR_420:
+            return self.pixels[top:bottom, left:right]
+        # Colour is stored for two pixels by two: whole ones are converted, and what was not asked for cut off.
+        x, y = left // 2 * 2, top // 2 * 2
+        part = av.VideoFrame(right - x, bottom - y, self.frame.format.name)
+        part.color_range, part.colorspace = self.frame.color_range, self.frame.colorspace
+        for number, shift in enumerate((0, 1, 1)):
+            plane = _plane(part, number)
+            rows, columns = plane.shape
+            plane[:] = _plane(self.frame, number)[y >> shift :, x >> shift :][:rows, :columns]
+        pixels = np.asarray(part.to_ndarray(format="rgb24"), np.uint8)
+        return pixels[top - y :, left - x :]
+
     def luma(self) -> Picture8:
         """(H, W) upright brightness as coded; a view of the frame that must not be written to."""
         frame = self.frame

@@ -35,31 +35,46 @@ _FRACTION_BITS = 4  # of OpenCV's coordinates
 
 def hide(planes: Planes, box: Box, style: Style) -> None:
     """Destroy what is inside ``box`` (pixels of the Y plane) in place, with a soft edge around it."""
-    middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    half_w, half_h = max((box[2] - box[0]) / 2, 2.0), max((box[3] - box[1]) / 2, 2.0)
-    for plane, scale in zip(planes, (1.0, 0.5, 0.5), strict=True):
-        middle = (middle_x * scale, middle_y * scale)
-        half = (half_w * scale, half_h * scale)
-        _hide_in_plane(plane, middle, half, style)
+    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    half = (max((box[2] - box[0]) / 2, 2.0), max((box[3] - box[1]) / 2, 2.0))
+    for some, scale in ((planes[:1], 1.0), (planes[1:], 0.5)):
+        height, width = some[0].shape
+        cover = _rounded(middle, half, scale, (height, width))
+        if cover is not None:
+            for plane in some:
+                _draw(plane, cover, style)
 
 
-def _hide_in_plane(
-    plane: Picture8, middle: tuple[float, float], half: tuple[float, float], style: Style
-) -> None:
-    height, width = plane.shape
-    x0, x1 = _clip(middle[0] - half[0] * SOFT_EDGE, middle[0] + half[0] * SOFT_EDGE, width)
-    y0, y1 = _clip(middle[1] - half[1] * SOFT_EDGE, middle[1] + half[1] * SOFT_EDGE, height)
+@dataclass(frozen=True)
+class _Cover:
+    """Which part of a plane is touched, how opaque (0 to 1) what hides it is there, and 1 less that."""
+
+    rows: slice
+    columns: slice
+    cells: tuple[int, int]
+    alpha: NDArray[np.float32]
+    clear: NDArray[np.float32]
+
+
+def _rounded(
+    middle: tuple[float, float], half: tuple[float, float], scale: float, shape: tuple[int, int]
+) -> _Cover | None:
+    (middle_x, middle_y), (half_w, half_h) = (
+        (middle[0] * scale, middle[1] * scale),
+        (half[0] * scale, half[1] * scale),
+    )
+    x0, x1 = _clip(middle_x - half_w * SOFT_EDGE, middle_x + half_w * SOFT_EDGE, shape[1])
+    y0, y1 = _clip(middle_y - half_h * SOFT_EDGE, middle_y + half_h * SOFT_EDGE, shape[0])
     if x0 >= x1 or y0 >= y1:
-        return
-    region = plane[y0:y1, x0:x1]
+        return None
     # A face cut by the picture's edge has as many cells less as is missing of it.
-    cells = (_cells(x1 - x0, half[0] * SOFT_EDGE), _cells(y1 - y0, half[1] * SOFT_EDGE))
+    cells = (_cells(x1 - x0, half_w * SOFT_EDGE), _cells(y1 - y0, half_h * SOFT_EDGE))
     edge = SOFT_EDGE**4
-    across = (edge - _distance(x0, x1, middle[0], half[0])) / (edge - 1.0)
-    down = _distance(y0, y1, middle[1], half[1]) / (edge - 1.0)
-    alpha = across[None, :] - down[:, None]
+    across = (edge - _distance(x0, x1, middle_x, half_w)) / (edge - 1.0)
+    down = _distance(y0, y1, middle_y, half_h) / (edge - 1.0)
+    alpha = np.subtract(across[None, :], down[:, None])
     np.clip(alpha, 0.0, 1.0, out=alpha)
-    _draw(region, cells, alpha, style)
+    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha, 1.0 - alpha)
 
 
 def hide_polygon(planes: Planes, corners: Polygon, style: Style) -> bool:
@@ -70,28 +85,18 @@ def hide_polygon(planes: Planes, corners: Polygon, style: Style) -> bool:
     visible = False
     for some, scale in ((planes[:1], 1.0), (planes[1:], 0.5)):
         height, width = some[0].shape
-        cover = _cover(corners, scale, (height, width))
+        cover = _outlined(corners, scale, (height, width))
         if cover is None:
             continue
         for plane in some:
-            _draw(plane[cover.rows, cover.columns], cover.cells, cover.alpha, style)
+            _draw(plane, cover, style)
         visible = True
     return visible
 
 
-@dataclass(frozen=True)
-class _Cover:
-    """Which part of a plane is touched, and how opaque (0 to 1) what hides it is there."""
-
-    rows: slice
-    columns: slice
-    cells: tuple[int, int]
-    alpha: NDArray[np.float32]
-
-
-# A paper rests on the desk for an hour: its cover is made once. A 1080p picture's takes up to 8 MB.
+# A paper rests on the desk for an hour: its cover is made once. A 1080p picture's takes up to 16 MB.
 @lru_cache(maxsize=8)
-def _cover(corners: Polygon, scale: float, shape: tuple[int, int]) -> _Cover | None:
+def _outlined(corners: Polygon, scale: float, shape: tuple[int, int]) -> _Cover | None:
     outline = np.asarray(corners, np.float64)
     edge_px = scale * np.clip(EDGE_SHARE * np.ptp(outline, axis=0).min(), EDGE_MIN_PX, EDGE_MAX_PX)
     outline, margin = outline * scale, edge_px + TOUCHED_PX
@@ -106,7 +111,7 @@ def _cover(corners: Polygon, scale: float, shape: tuple[int, int]) -> _Cover | N
     away_px = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
     alpha = np.clip(1.0 - (away_px - TOUCHED_PX) / np.float32(edge_px), 0.0, 1.0)
     cells = (_cells(x1 - x0, (high_x - low_x) / 2), _cells(y1 - y0, (high_y - low_y) / 2))
-    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha)
+    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha, 1.0 - alpha)
 
 
 def _inside(outline: NDArray[np.float64], shape: tuple[int, int]) -> Picture8:
@@ -137,17 +142,15 @@ def _distance(low: int, high: int, middle: float, half: float) -> NDArray[np.flo
     return (((np.arange(low, high, dtype=np.float32) + 0.5 - middle) / half) ** 4).astype(np.float32)
 
 
-def _draw(region: Picture8, cells: tuple[int, int], alpha: NDArray[np.float32], style: Style) -> None:
-    """Cover ``region`` in place, where ``alpha`` is 1 wholly."""
-    region[:] = cv2.blendLinear(_obscure(region, cells, style), region, alpha, 1.0 - alpha)
+def _draw(plane: Picture8, cover: _Cover, style: Style) -> None:
+    """Cover part of ``plane`` in place, where ``alpha`` is 1 wholly."""
+    region = plane[cover.rows, cover.columns]
+    cv2.blendLinear(_obscure(region, cover.cells, style), region, cover.alpha, cover.clear, dst=region)
 
 
 def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> Picture8:
     size = (region.shape[1], region.shape[0])
-    # In two steps, because the mean of many pixels is quick only when every cell has the same number of them.
-    quarter = (-(-size[0] // 4), -(-size[1] // 4))
-    coarse = cv2.resize(region, quarter, interpolation=cv2.INTER_AREA)
-    coarse = cv2.resize(coarse, cells, interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(_quartered(region), cells, interpolation=cv2.INTER_AREA)
     if style == "solid" or coarse.std() < DIM_CONTRAST:
         return np.full(region.shape, round(float(coarse.mean())), np.uint8)
     if style == "mosaic":
@@ -156,3 +159,12 @@ def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> Picture8
     smooth = cv2.resize(coarse, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_LINEAR)
     smooth = cv2.blur(smooth, (2 * FINE + 1, 2 * FINE + 1), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _quartered(region: Picture8) -> Picture8:
+    """The means of 4x4 pixels each, which is quick because they are whole; up to three rows and columns count for nothing."""
+    rows, columns = region.shape[0] // 4, region.shape[1] // 4
+    if not rows or not columns:
+        return region
+    whole = region[: 4 * rows, : 4 * columns]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,9 @@ from processing.detectors import (
 from processing.frames import Picture, Picture8, read_pictures, video_facts, video_stream
 from processing.geometry import Box, overlap
 from processing.media import Progress, open_media
+from processing.networks import WORKERS
 from processing.recognise import DOUBT, distance_to
+from processing.side_by_side import side_by_side
 from processing.tracks import Track
 
 Kind = Literal["visible-face", "area-visible", "gap", "stranger-kept", "frames-missing"]
@@ -33,7 +35,7 @@ Kind = Literal["visible-face", "area-visible", "gap", "stranger-kept", "frames-m
 # Every second frame is examined, so that a leak of two frames cannot fall between; every 32nd more closely.
 EXAMINE_EVERY, CLOSELY_EVERY = 2, 32
 # The pictures given to the attackers: other scales than those pass one looked at.
-ATTACK_PX, CLOSE_PX = 320, 560
+ATTACK_PX, CLOSE_PX = 256, 560
 # Scores that count as a face: below those that start a track, above what hands and cloth reach (measured).
 CENTERFACE_SCORE, YUNET_SCORE, HOG_SCORE = 0.32, 0.6, 0.3
 # A face is recognisable when more than this share of the original's structure is left in its middle ...
@@ -95,46 +97,81 @@ def attack(
     quarter of the original's structure is left there; and a number of frames other than the original's fails as
     well. Raises what reading the videos raises.
     """
-    often, closely = _attackers(settings)
     facts = video_facts(video)
     # What a reviewer declared to be no face is left visible on purpose as well.
     kept = [track for track in tracks if track.decision != "blur"]
     hidden = [track for track in tracks if track.decision == "blur"]
-    gaps = _gaps(hidden, facts.fps)
+    search = _Search(settings, kept, hidden, _gaps(hidden, facts.fps))
     guests = _Guests(kept, templates, settings, facts.fps)
     suspects: list[_Suspect] = []
     frames = 0
-    for picture in read_pictures(video):
-        frames = picture.index + 1
-        claims: list[tuple[Kind, Box, float]] = [("gap", box, 1.0) for box in gaps.get(picture.index, [])]
-        if picture.index % EXAMINE_EVERY == 0:
-            found = _confirmed(picture, _detections(picture, often, ATTACK_PX), often)
-            if picture.index % CLOSELY_EVERY == 0:
-                found += _detections(picture, closely, CLOSE_PX)
-            guests.meet(picture, found)
-            claims += [("visible-face", box, score) for box, score in _strange(picture, found, kept)]
-            claims += [("area-visible", box, 1.0) for box in _boxes(hidden, picture.index)]
-            progress(min(1.0, picture.index / max(1, facts.frames)))
-        suspects += _suspects(picture, claims)
+
+    def due() -> Iterator[Picture]:
+        nonlocal frames
+        for picture in read_pictures(video):
+            frames = picture.index + 1
+            if search.is_due(picture):
+                yield picture
+
+    for picture, found, suspected in side_by_side(search.examine, due(), WORKERS):
+        guests.meet(picture, found)
+        suspects += suspected
+        progress(min(1.0, picture.index / max(1, facts.frames)))
     moments = [suspect.moment for suspect in _recognisable(suspects, original)] + guests.strangers
     if original is not None and (lost := _lost_frame(frames, original)) is not None:
         moments.append(lost)
     progress(1.0)
-    names = tuple(sorted({detector.name for detector in (*often, *closely)}))
-    return VerificationReport(names, -(-frames // EXAMINE_EVERY), tuple(moments))
+    return VerificationReport(search.attackers, -(-frames // EXAMINE_EVERY), tuple(moments))
+
+
+class _Search:
+    """What is looked for in one picture of our output; several pictures may be examined at once."""
+
+    def __init__(
+        self,
+        settings: VisionSettings,
+        kept: Sequence[Track],
+        hidden: Sequence[Track],
+        gaps: Mapping[int, list[Box]],
+    ) -> None:
+        self._often, self._closely = _attackers(settings)
+        self._kept, self._hidden, self._gaps = kept, hidden, gaps
+
+    @property
+    def attackers(self) -> tuple[str, ...]:
+        return tuple(sorted({detector.name for detector in (*self._often, *self._closely)}))
+
+    def is_due(self, picture: Picture) -> bool:
+        return picture.index % EXAMINE_EVERY == 0 or picture.index in self._gaps
+
+    def examine(self, picture: Picture) -> tuple[Picture, list[tuple[Box, float]], list[_Suspect]]:
+        """The faces found, and the places where too much may be visible."""
+        found: list[tuple[Box, float]] = []
+        claims: list[tuple[Kind, Box, float]] = [
+            ("gap", box, 1.0) for box in self._gaps.get(picture.index, [])
+        ]
+        if picture.index % EXAMINE_EVERY == 0:
+            found = _confirmed(picture, _detections(picture, self._often, ATTACK_PX), self._often)
+            if picture.index % CLOSELY_EVERY == 0:
+                found += _detections(picture, self._closely, CLOSE_PX)
+            claims += [("visible-face", box, score) for box, score in _strange(picture, found, self._kept)]
+            claims += [("area-visible", box, 1.0) for box in _boxes(self._hidden, picture.index)]
+        return picture, found, _suspects(picture, claims)
 
 
 def _attackers(settings: VisionSettings) -> tuple[list[Detector], list[Detector]]:
     """Those that look at every examined frame and those that look closely at some.
 
-    The detector that did not drive the blur goes first; where there is no other, the same one at other scales.
+    It is the network that did not drive the blur; where there is no other, the same one at other scales, and
+    dlib's detector, which shares nothing with it.
     """
-    hog = HogDetector(HOG_SCORE)
     if settings.detector == "centerface" and settings.yunet_path:
-        yunet = YuNetDetector(Path(settings.yunet_path), YUNET_SCORE)
-        return [yunet], [yunet, hog]
+        other: Detector = YuNetDetector(Path(settings.yunet_path), YUNET_SCORE)
+        return [other], [other]
     centerface = CenterFaceDetector(CENTERFACE_SCORE)
-    return [centerface], [centerface, hog]
+    if settings.detector == "yunet":
+        return [centerface], [centerface]
+    return [centerface], [centerface, HogDetector(HOG_SCORE)]
 
 
 def _lost_frame(frames: int, original: Path) -> Moment | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,12 +16,12 @@ from processing.detectors import (
     START_SCORE,
     CenterFaceDetector,
     Detector,
-    OnnxRuntimeNetwork,
     YuNetDetector,
     centerface_path,
     iou,
     open_detector,
 )
+from processing.networks import OnnxRuntimeNetwork
 from tests.processing import clips
 
 
@@ -84,6 +86,40 @@ def test_centerface_finds_what_its_own_package_finds(path: Path, longest_px: int
         twin = int(iou(ours, box).argmax())
         assert np.allclose(ours[twin, :4], box[:4], atol=1.0)
         assert ours[twin, 4] == pytest.approx(box[4], abs=0.005)
+
+
+@pytest.mark.parametrize("file", ["face_detection_yunet_2023mar.onnx", "face_detection_yunet_2026may.onnx"])
+@pytest.mark.parametrize("longest_px", [320, 411, 640])
+def test_yunet_finds_what_opencv_finds_with_it(shared_media: Path, file: str, longest_px: int) -> None:
+    pixels = photo(shared_media / "video" / "photos" / "linzaer_6.jpg")
+    scale = longest_px / max(pixels.shape)
+    pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    path = shared_media / "models" / file
+    theirs = cv2.FaceDetectorYN.create(str(path), "", (pixels.shape[1], pixels.shape[0]), 0.3)
+    _, found = theirs.detect(np.ascontiguousarray(pixels[:, :, ::-1]))
+    ours = YuNetDetector(path, 0.3).detect(pixels)
+    assert len(ours) == len(found) > 5
+    for x, y, width, height, *_, score in found:
+        twin = int(iou(ours, np.array([x, y, x + width, y + height])).argmax())
+        assert np.allclose(ours[twin, :4], [x, y, x + width, y + height], atol=1.0)
+        assert ours[twin, 4] == pytest.approx(score, abs=0.005)
+
+
+FIRST_LOOKS = """
+import numpy as np
+from processing.detectors import CenterFaceDetector
+from processing.side_by_side import side_by_side
+looks = [np.zeros((96, 160, 3), np.uint8)] * 16
+print(len(list(side_by_side(CenterFaceDetector(0.4).detect, looks, 8))))
+"""
+
+
+@pytest.mark.parametrize("process", range(4))
+def test_several_threads_may_make_the_first_look_of_a_process(process: int) -> None:
+    first = subprocess.run(
+        [sys.executable, "-c", FIRST_LOOKS], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert first.stdout.split() == ["16"]
 
 
 FACES_ON_PHOTOGRAPHS = {

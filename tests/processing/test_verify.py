@@ -137,6 +137,6 @@ def test_another_detector_than_the_one_that_drove_the_blur_attacks_when_there_is
     by_yunet = attack(
         out, tracks, VisionSettings(detector="yunet", yunet_path=yunet), no_progress, original=clip
     )
-    assert by_centerface.attackers == ("hog", "yunet")
-    assert by_yunet.attackers == ("centerface", "hog")
+    assert by_centerface.attackers == ("yunet",)
+    assert by_yunet.attackers == ("centerface",)
     assert (by_centerface.verdict, by_yunet.verdict) == ("pass", "pass")
