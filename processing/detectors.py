@@ -59,8 +59,8 @@ class CenterFaceDetector:
 
     name = "centerface"
 
-    def __init__(self, lowest_score: float, network: Network | None = None) -> None:
-        self._network = network or _centerface()
+    def __init__(self, lowest_score: float, network: Network | None = None, *, exact: bool = True) -> None:
+        self._network = network or _centerface(exact)
         self._lowest_score = lowest_score
 
     def detect(self, frame_rgb: Picture8) -> Boxes:
@@ -90,9 +90,9 @@ def centerface_path() -> Path:
     return Path(package.origin).with_name("centerface.onnx")
 
 
-@lru_cache(maxsize=1)
-def _centerface() -> Network:
-    return open_network(centerface_path(), _CENTERFACE_MAPS)
+@lru_cache(maxsize=2)
+def _centerface(exact: bool) -> Network:
+    return open_network(centerface_path(), _CENTERFACE_MAPS, exact)
 
 
 def _boxes_of_maps(
@@ -131,10 +131,10 @@ class YuNetDetector:
 
     name = "yunet"
 
-    def __init__(self, path: Path, lowest_score: float) -> None:
+    def __init__(self, path: Path, lowest_score: float, *, exact: bool = True) -> None:
         if not path.is_file():
             raise ModelMissing(model=self.name, path=str(path))
-        self._network = _yunet(path)
+        self._network = _yunet(path, exact)
         self._lowest_score = lowest_score
 
     def detect(self, frame_rgb: Picture8) -> Boxes:
@@ -152,8 +152,9 @@ class YuNetDetector:
 
 
 @lru_cache(maxsize=2)
-def _yunet(path: Path) -> Network:
-    return open_network(path, [f"{kind}_{step_px}" for kind in _YUNET_MAPS for step_px in _YUNET_STEPS_PX])
+def _yunet(path: Path, exact: bool) -> Network:
+    maps = [f"{kind}_{step_px}" for kind in _YUNET_MAPS for step_px in _YUNET_STEPS_PX]
+    return open_network(path, maps, exact)
 
 
 def _yunet_cells(

@@ -24,9 +24,13 @@ class Network(Protocol):
 
 
 class OpenVinoNetwork:
-    """The network on the processor, compiled once for pictures of any size. ``outputs``: names of its maps."""
+    """The network on the processor, compiled once for pictures of any size. ``outputs``: names of its maps.
 
-    def __init__(self, path: Path, outputs: Sequence[str]) -> None:
+    With ``exact`` it finds the same on every machine; without, it works in the numbers that the processor is quickest
+    in: with bfloat16 twice as fast, scores moving by about a hundredth.
+    """
+
+    def __init__(self, path: Path, outputs: Sequence[str], exact: bool = True) -> None:
         import openvino as ov
 
         core = ov.Core()
@@ -35,15 +39,11 @@ class OpenVinoNetwork:
         prepared = ov.preprocess.PrePostProcessor(model)
         prepared.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         prepared.input().model().set_layout(ov.Layout("NCHW"))
-        # Single precision by name: a machine that prefers bfloat16 would find other boxes.
+        precision = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
         self._compiled = core.compile_model(
             prepared.build(),
             "CPU",
-            {
-                "NUM_STREAMS": WORKERS,
-                "INFERENCE_NUM_THREADS": WORKERS,
-                "INFERENCE_PRECISION_HINT": "f32",
-            },
+            {"NUM_STREAMS": WORKERS, "INFERENCE_NUM_THREADS": WORKERS, **precision},
         )
         self._outputs = [self._compiled.output(name) for name in outputs]
         self._mine = threading.local()
@@ -83,11 +83,11 @@ class OnnxRuntimeNetwork:
         return [np.asarray(found) for found in self._session.run(self._outputs, {self._input: planes})]
 
 
-def open_network(path: Path, outputs: Sequence[str]) -> Network:
-    """The network on a GPU where onnxruntime has one, else on the processor."""
+def open_network(path: Path, outputs: Sequence[str], exact: bool) -> Network:
+    """The network on a GPU where onnxruntime has one, else on the processor; ``exact`` as there."""
     if "CUDAExecutionProvider" in _gpu_providers():
         return OnnxRuntimeNetwork(path, outputs, ["CUDAExecutionProvider"])
-    return OpenVinoNetwork(path, outputs)
+    return OpenVinoNetwork(path, outputs, exact)
 
 
 def _gpu_providers() -> list[str]:

@@ -7,8 +7,9 @@ last seen, across its gaps, over the whole head, and further the less is known.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from processing.chains import Chain, Seen, chains_of, drift, same_shot
@@ -32,6 +33,8 @@ GROWTH_PER_S, GROWTH_LIMIT = 0.6, 0.4
 EDGE_SHARE = 0.35
 # Two boxes this much over each other may be mixed up from here on: the tracks are cut into parts there.
 OVERLAP_IOU, OVERLAP_MARGIN_S = 0.2, 0.2
+# A face whose boxes in two looks are less over each other than this has left its place, or is another thing.
+JUMP_IOU = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,35 @@ class Track:
 
 def link(detections: Detections) -> list[Track]:
     """Tracks of all faces, all to be blurred, numbered from 0 in order of appearance. Deterministic."""
-    tracks = [_track(chain, detections) for chain in chains_of(detections)]
+    chains = chains_of(detections)
+    tracks = [_track(chain, detections) for chain in chains]
     parts = [part for track in tracks for part in _part(track, tracks, detections.fps)]
+    parts += [place for chain in chains for place in _left_places(chain, detections)]
     parts.sort(
         key=lambda track: (track.first_frame, track.looks[0].frame, track.looks[0].box, track.last_frame)
     )
     return [replace(part, id=number) for number, part in enumerate(parts)]
+
+
+def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
+    """Tracks of their own for the places between which a face would have moved altogether from one look to the next.
+
+    It may have stayed, unseen, while a hand beside it was taken for it: both places are held as a lost face's is.
+    """
+    for number, (before, after) in enumerate(pairwise(chain), 1):
+        if overlap(before.box, after.box) < JUMP_IOU:
+            last = _reach(before.frame, 1, detections)
+            left = (
+                Knot(before.frame, _head(before.box, 0.0, detections)),
+                _held(chain[:number], last, detections),
+            )
+            yield Track(0, before.frame, last, (before,), left)
+            first = _reach(after.frame, -1, detections)
+            reached = (
+                _held(chain[: number - 1 : -1], first, detections),
+                Knot(after.frame, _head(after.box, 0.0, detections)),
+            )
+            yield Track(0, first, after.frame, (after,), reached)
 
 
 def _track(chain: Chain, detections: Detections) -> Track:

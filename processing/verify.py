@@ -163,12 +163,12 @@ def _attackers(settings: VisionSettings) -> tuple[list[Detector], list[Detector]
     """Those that look at every examined frame and those that look closely at some.
 
     It is the network that did not drive the blur; where there is no other, the same one at other scales, and
-    dlib's detector, which shares nothing with it.
+    dlib's detector, which shares nothing with it. They need not be exact: nothing of theirs gets into the pixels.
     """
     if settings.detector == "centerface" and settings.yunet_path:
-        other: Detector = YuNetDetector(Path(settings.yunet_path), YUNET_SCORE)
+        other: Detector = YuNetDetector(Path(settings.yunet_path), YUNET_SCORE, exact=False)
         return [other], [other]
-    centerface = CenterFaceDetector(CENTERFACE_SCORE)
+    centerface = CenterFaceDetector(CENTERFACE_SCORE, exact=False)
     if settings.detector == "yunet":
         return [centerface], [centerface]
     return [centerface], [centerface, HogDetector(HOG_SCORE)]
