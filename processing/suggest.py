@@ -18,9 +18,9 @@ from processing.transcript import Word
 SURE_ENOUGH = 0.5
 # Evidence in natural log odds, summed as if independent. Chance sounds like some two-syllable term every few hundred
 # characters but hardly ever like a longer one, so each syllable counts; beyond five nothing is left to doubt.
-_PRIOR, _SYLLABLE, _MOST_SYLLABLES = -6.0, 2.0, 5.0
+_PRIOR, _SYLLABLE, _MOST_SYLLABLES = -5.5, 2.0, 5.0
 _SAME_CHARACTER, _SAME_TONE, _OTHER_TONE, _CONFUSABLE = 0.8, 1.0, -0.5, -1.2
-_EVERYDAY_WORD, _EVERYDAY_CHARACTER = -1.5, -1.2
+_EVERYDAY_WORD, _EVERYDAY_CHARACTER = -2.0, -1.2
 _CUE, _CUE_CHARACTERS = 2.0, 10
 # A recogniser that is surer than this speaks against the suggestion.
 _DOUBT, _USUAL_PROBABILITY = 3.0, 0.75
@@ -99,15 +99,18 @@ def _terms_in(text: str, lexicon: Lexicon) -> list[tuple[int, int, Term]]:
     return found
 
 
+def _is_ordinary(word: str, lexicon: Lexicon) -> bool:
+    return word in lexicon.everyday_words or word in phrases_dict
+
+
 def _everyday(text: str, lexicon: Lexicon) -> list[bool]:
     """Which characters belong to an ordinary word, by the longest words from the left."""
     marks = [False] * len(text)
     start = 0
     while start < len(text):
         for end in range(min(len(text), start + _LONGEST_WORD), start + 1, -1):
-            word = text[start:end]
-            if word in lexicon.everyday_words or word in phrases_dict:
-                marks[start:end] = [True] * len(word)
+            if _is_ordinary(text[start:end], lexicon):
+                marks[start:end] = [True] * (end - start)
                 start = end
                 break
         else:
@@ -120,10 +123,9 @@ def _candidates(heard: _Heard, lexicon: Lexicon) -> Iterator[tuple[int, Term]]:
     for start in range(len(sounds) - 1):
         for length in lexicon.lengths_by_onset.get(tuple(sounds[start : start + 2]), ()):
             end = start + length
-            if any(not (start <= a and b <= end and b - a < length) for a, b in _touching(heard, start, end)):
-                continue
-            for term in lexicon.by_sound.get(tuple(sounds[start:end]), ()):
-                yield start, term
+            alike = lexicon.by_sound.get(tuple(sounds[start:end]), ()) if end <= len(sounds) else ()
+            if all(start <= a and b <= end and b - a < length for a, b in _touching(heard, start, end)):
+                yield from ((start, term) for term in alike)
 
 
 def _touching(heard: _Heard, start: int, end: int) -> list[tuple[int, int]]:
@@ -135,11 +137,12 @@ def _log_odds(heard: _Heard, start: int, term: Term, lexicon: Lexicon) -> float:
     within = {at for a, b in _touching(heard, start, end) for at in range(a, b)}
     syllables = len(term.text) - (1 - _TERM_WITHIN) * len(within)
     odds = _PRIOR + _SYLLABLE * min(syllables, _MOST_SYLLABLES)
+    ordinary = _is_ordinary(heard.text[start:end], lexicon)
     changed = [at for at in range(start, end) if heard.text[at] != term.text[at - start]]
     for at in range(start, end):
         if at in changed:
             odds += _likeness(heard.sounds[at], term.syllables[at - start])
-            odds += _EVERYDAY_WORD * heard.everyday[at]
+            odds += _EVERYDAY_WORD * (ordinary or heard.everyday[at])
             odds += _EVERYDAY_CHARACTER * (heard.text[at] in lexicon.everyday_characters)
         elif at not in within:
             odds += _SAME_CHARACTER

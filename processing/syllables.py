@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from pypinyin import Style, lazy_pinyin
 
@@ -19,6 +20,8 @@ _SHAPE = re.compile(r"(?:[zcs]h|[b-df-hj-np-tw-z])?[aeiouüê]+(?:ng|n|r)?|[mn]|
 _RETROFLEX = re.compile(r"^([zcs])h")
 _NASAL_L = re.compile(r"^n(?=.*[aeiouü])")
 _BACK_NASAL = re.compile(r"(?<=[aei])ng$")
+# What pypinyin cannot read it may hand over as a list of single characters, although its types know only text.
+_ONE_EACH: Any = list
 # Where f takes the place of "hu" the rest is respelled: hu sounds as fu, hui as fei, hun as fen.
 _RESPELLED = {"f": "fu", "fi": "fei", "fn": "fen"}
 
@@ -45,7 +48,7 @@ def syllable(marked: str) -> Syllable | None:
 
 def read_aloud(text: str) -> list[Syllable | None]:
     """One syllable a character of ``text``, polyphones read by their phrase; None for what is no Chinese character."""
-    marked = lazy_pinyin(text, style=Style.TONE, v_to_u=True, errors=lambda others: ["" for _ in others])
+    marked: list[str] = lazy_pinyin(text, style=Style.TONE, v_to_u=True, errors=_ONE_EACH)
     return [syllable(one) for one in marked]
 
 
