@@ -52,6 +52,11 @@ class Lexicon:
         return {term.text: term for term in self.terms}
 
     @cached_property
+    def longest(self) -> int:
+        """Characters of the longest term."""
+        return max(map(len, self.by_text))
+
+    @cached_property
     def by_sound(self) -> Mapping[Heard, tuple[Term, ...]]:
         """The terms that sound alike, by their folded syllables."""
         found: dict[Heard, tuple[Term, ...]] = {}
@@ -70,7 +75,7 @@ class Lexicon:
     def prompt(self, limit_characters: int) -> str:
         """A punctuated sentence for Whisper's initial prompt, of all kinds alike; empty if too little fits.
 
-        Whisper keeps the last 223 tokens of a prompt, which is about 110 Chinese characters.
+        Whisper keeps the last 223 tokens of a prompt, and a Chinese character takes one to three.
         """
         chosen: dict[str, list[str]] = {}
         sentence = ""

@@ -5,8 +5,10 @@ Nothing is replaced: a reviewer sees each suggestion beside what was recognised.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from math import exp
 
 from pypinyin.phrases_dict import phrases_dict
@@ -16,8 +18,9 @@ from processing.syllables import Syllable, read_aloud
 from processing.transcript import Word
 
 SURE_ENOUGH = 0.5
-# Evidence in natural log odds, summed as if independent. Chance sounds like some two-syllable term every few hundred
-# characters but hardly ever like a longer one, so each syllable counts; beyond five nothing is left to doubt.
+# Evidence in natural log odds, summed as if independent (naive Bayes), set by hand on generated errors and ordinary
+# talk. Ordinary talk sounds like some two-syllable term every few dozen characters but hardly ever like a longer one,
+# so each syllable counts; beyond five nothing is left to doubt.
 _PRIOR, _SYLLABLE, _MOST_SYLLABLES = -5.5, 2.0, 5.0
 _SAME_CHARACTER, _SAME_TONE, _OTHER_TONE, _CONFUSABLE = 0.8, 1.0, -0.5, -1.2
 _EVERYDAY_WORD, _EVERYDAY_CHARACTER = -2.0, -1.2
@@ -31,9 +34,9 @@ _LONGEST_WORD = 5
 
 @dataclass(frozen=True)
 class Suggestion:
-    """``text[start:end]`` of a line was recognised as ``recognised`` and may have been ``term``.
+    """``text[start:end]`` of a line was recognised as ``recognised`` and may have been ``term``, as long.
 
-    ``start_s`` and ``end_s`` span the words it touches; ``confidence`` is 0.5 to 1.
+    ``start_s`` and ``end_s`` span the words it touches; ``confidence`` is SURE_ENOUGH to 1.
     """
 
     start: int
@@ -48,7 +51,10 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A line by its characters: reading, the word each belongs to, and what is already known to be right."""
+    """A line by its characters: the syllable and word of each, and what is right as it stands.
+
+    ``terms`` holds (start, end, term) in order of both; ``everyday`` marks the characters of ordinary words.
+    """
 
     text: str
     sounds: Sequence[Syllable | None]
@@ -60,7 +66,8 @@ class _Heard:
 def suggest(words: Sequence[Word], lexicon: Lexicon) -> tuple[Suggestion, ...]:
     """Near-homophones of terms in one line, in the order of the text and never overlapping.
 
-    Positions are in the line's text, the words' texts joined and stripped.
+    Positions are in the line's text, the words' texts joined and stripped. Of terms that sound the same (浮脉, 伏脉)
+    the one that stands first in the lexicon is offered.
     """
     heard = _listen(words, lexicon)
     found = [
@@ -89,10 +96,9 @@ def _listen(words: Sequence[Word], lexicon: Lexicon) -> _Heard:
 
 def _terms_in(text: str, lexicon: Lexicon) -> list[tuple[int, int, Term]]:
     """Where terms stand already, the longest from each place on."""
-    longest = max(map(len, lexicon.by_text))
     found: list[tuple[int, int, Term]] = []
     for start in range(len(text)):
-        for end in range(min(len(text), start + longest), start + 1, -1):
+        for end in range(min(len(text), start + lexicon.longest), start + 1, -1):
             if (term := lexicon.by_text.get(text[start:end])) and not (found and end <= found[-1][1]):
                 found.append((start, end, term))
                 break
@@ -124,17 +130,20 @@ def _candidates(heard: _Heard, lexicon: Lexicon) -> Iterator[tuple[int, Term]]:
         for length in lexicon.lengths_by_onset.get(tuple(sounds[start : start + 2]), ()):
             end = start + length
             alike = lexicon.by_sound.get(tuple(sounds[start:end]), ()) if end <= len(sounds) else ()
-            if all(start <= a and b <= end and b - a < length for a, b in _touching(heard, start, end)):
+            if all(start <= a and b <= end and b - a < length for a, b, _ in _touching(heard, start, end)):
                 yield from ((start, term) for term in alike)
 
 
-def _touching(heard: _Heard, start: int, end: int) -> list[tuple[int, int]]:
-    return [(a, b) for a, b, _ in heard.terms if a < end and start < b]
+def _touching(heard: _Heard, start: int, end: int) -> list[tuple[int, int, Term]]:
+    """The terms that share a character with ``text[start:end]``."""
+    first = bisect_right(heard.terms, start, key=lambda placed: placed[1])
+    return list(takewhile(lambda placed: placed[0] < end, islice(heard.terms, first, None)))
 
 
 def _log_odds(heard: _Heard, start: int, term: Term, lexicon: Lexicon) -> float:
+    """How much more likely a misheard ``term`` is at ``start`` than what was recognised, as a natural logarithm."""
     end = start + len(term.text)
-    within = {at for a, b in _touching(heard, start, end) for at in range(a, b)}
+    within = {at for a, b, _ in _touching(heard, start, end) for at in range(a, b)}
     syllables = len(term.text) - (1 - _TERM_WITHIN) * len(within)
     odds = _PRIOR + _SYLLABLE * min(syllables, _MOST_SYLLABLES)
     ordinary = _is_ordinary(heard.text[start:end], lexicon)
@@ -162,8 +171,7 @@ def _is_cued(heard: _Heard, start: int, end: int, kind: str, lexicon: Lexicon) -
     before, after = max(0, start - _CUE_CHARACTERS), end + _CUE_CHARACTERS
     beside = heard.text[before:start] + "\n" + heard.text[end:after]
     return any(cue in beside for cue in lexicon.cues[kind]) or any(
-        term.kind == kind and (before <= a and b <= start or end <= a and b <= after)
-        for a, b, term in heard.terms
+        term.kind == kind and (b <= start or end <= a) for a, b, term in _touching(heard, before, after)
     )
 
 

@@ -49,7 +49,7 @@ def syllable(marked: str) -> Syllable | None:
 def read_aloud(text: str) -> list[Syllable | None]:
     """One syllable a character of ``text``, polyphones read by their phrase; None for what is no Chinese character."""
     marked: list[str] = lazy_pinyin(text, style=Style.TONE, v_to_u=True, errors=_ONE_EACH)
-    return [syllable(one) for one in marked]
+    return [syllable(one) if one != character else None for character, one in zip(text, marked, strict=True)]
 
 
 def _fold(plain: str) -> str:
