@@ -5,7 +5,7 @@
     ├── InputRejected  (422)            what was handed in cannot be used
     │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration TooLong
     │   │                               FaceCountWrong
-    │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected
+    │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected TranscriptRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
@@ -135,6 +135,10 @@ class RequestRejected(InputRejected):
 
 class EditsRejected(InputRejected):
     """A reviewer's edits cannot be applied. data: problem."""
+
+
+class TranscriptRejected(InputRejected):
+    """A transcript.json is not what its schema allows. data: problem."""
 
 
 class ConsentRefused(YianError):

@@ -119,22 +119,22 @@ def _channels(job: Job) -> dict[str, Path]:
 
 def speakers(job: Job) -> Result:
     """Who speaks when, from which microphone hears whom best."""
-    from processing import diarize, transcript
+    from processing import diarize, rttm
 
     turns = diarize.turns_per_microphone(_channels(job))
     _write(job.out / "turns.json", [turn.to_dict() for turn in turns])
-    (job.out / "turns.rttm").write_text(transcript.to_rttm(turns, job.params["case"]))
+    (job.out / "turns.rttm").write_text(rttm.to_rttm(turns, job.params["case"]))
     return {"turns": len(turns), "speakers": sorted({turn.role for turn in turns})}
 
 
 def transcribe_step(job: Job) -> Result:
-    from processing import transcribe, transcript
+    from processing import captions, plain_text, transcribe, transcript
 
     turns = [transcript.Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
     text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress)
     _write(job.out / "transcript.json", text.to_dict())
-    (job.out / "transcript.vtt").write_text(transcript.to_webvtt(text))
-    (job.out / "transcript.txt").write_text(transcript.to_text(text))
+    (job.out / "transcript.vtt").write_text(captions.to_webvtt(text))
+    (job.out / "transcript.txt").write_text(plain_text.to_text(text))
     spoken = sorted({line.role for line in text.lines})
     return {"lines": len(text.lines), "speakers": spoken, "model": text.model}
 

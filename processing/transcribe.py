@@ -15,10 +15,14 @@ import structlog
 
 from config.errors import ModelMissing
 from config.settings import SpeechSettings
-from processing.audio import SPEECH_RATE_HZ, Source, read_wav, speech_wav
+from processing.audio import SPEECH_RATE_HZ, Source, read_wav, speech_wav, wav_seconds
+from processing.captions import to_srt, to_webvtt
 from processing.diarize import turns_per_microphone
 from processing.media import Progress, no_progress
-from processing.transcript import Line, Transcript, Turn, Word, to_rttm, to_text, to_webvtt
+from processing.plain_text import to_text
+from processing.punctuation import normalise_words, punctuate
+from processing.rttm import to_rttm
+from processing.transcript import Line, Transcript, Turn, Word
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -86,16 +90,18 @@ def transcribe(
             log.warning("recognition failed", start_s=turn.start_s, role=turn.role, error=str(error)[:200])
             unheard.append(turn)
         else:
-            text = "".join(word.text for word in words).strip()
-            lines += [Line(turn.role, turn.start_s, turn.end_s, text, tuple(words))] if text else []
+            plain = normalise_words(words)
+            marked = punctuate(plain)
+            lines += [Line.heard(turn, marked, punctuation_added=marked != plain)] if marked else []
         progress(done / len(turns))
-    return Transcript(settings.language, settings.model, tuple(lines), tuple(unheard))
+    duration_s = round(max(map(wav_seconds, channels.values())), 3)
+    return Transcript(settings.language, settings.model, tuple(lines), tuple(unheard), duration_s)
 
 
 def transcribe_files(
     files: Mapping[str, Path], out_dir: Path, settings: SpeechSettings, progress: Progress = no_progress
 ) -> Transcript:
-    """The whole way for files of any container, by role; writes transcript.json, .vtt, .txt and turns.rttm.
+    """The whole way for files of any container, by role; writes transcript.json, .vtt, .srt, .txt and turns.rttm.
 
     Raises NotMedia, NoAudio, ModelMissing.
     """
@@ -115,10 +121,11 @@ def transcribe_files(
 
 
 def write_outputs(transcript: Transcript, turns: Sequence[Turn], file_id: str, out_dir: Path) -> None:
-    """transcript.json, transcript.vtt, transcript.txt and turns.rttm in ``out_dir``."""
+    """transcript.json, .vtt, .srt, .txt and turns.rttm in ``out_dir``."""
     record = json.dumps(transcript.to_dict(), ensure_ascii=False, indent=1, sort_keys=True)
     (out_dir / "transcript.json").write_text(record + "\n", "utf-8")
     (out_dir / "transcript.vtt").write_text(to_webvtt(transcript), "utf-8")
+    (out_dir / "transcript.srt").write_text(to_srt(transcript), "utf-8")
     (out_dir / "transcript.txt").write_text(to_text(transcript), "utf-8")
     (out_dir / "turns.rttm").write_text(to_rttm(turns, file_id), "utf-8")
 

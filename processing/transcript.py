@@ -1,12 +1,16 @@
-"""The transcript and its written forms: WebVTT with voice tags, RTTM, plain text, JSON."""
+"""The transcript: who said what, when, and how sure the recogniser was. ``transcript.json`` is its published form."""
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from config.errors import TranscriptRejected
 
 # Names as they stand in the published files, which are Chinese whatever language the screen is in.
 SPEAKERS: Mapping[str, str] = {
@@ -16,20 +20,31 @@ SPEAKERS: Mapping[str, str] = {
     "room": "现场",
     "unknown": "未知",
 }
-LINE_CHARACTERS = 18
-CUE_LINES = 2
-_SHORTEST_CUE_S = 0.8
-_CLAUSE_END = re.compile(r"(?<=[，。！？；：、,.!?;:])")
-_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
+# Stands before what a recogniser said with less confidence than this.
+UNSURE = "（？）"
+LOW_CONFIDENCE = 0.5
+SPEAKERS_UNKNOWN = "speakers-unknown"
+_TICK_S = 0.02  # Whisper's own step in time: a word without length still counts
+_NUMBERED = re.compile(r"speaker-(\d+)")
+
+Seconds = Annotated[float, Field(ge=0, description="seconds from the start of the recording")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Offset = Annotated[
+    int, Field(ge=0, description="characters (Unicode code points) from the start of the line")
+]
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One stretch in which one speaker talks; role is 'expert', 'patient', 'trainee', 'room' or 'unknown'."""
+    """One stretch in which one speaker talks.
+
+    ``role`` is 'expert', 'patient', 'trainee', 'room', 'unknown', or 'speaker-1', 'speaker-2' … for voices that were
+    told apart but not named.
+    """
 
     role: str
-    start_s: float
-    end_s: float
+    start_s: Seconds
+    end_s: Seconds
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,158 +59,126 @@ class Word:
     """What the recogniser calls a word (in Chinese often one character), with its own times."""
 
     text: str
-    start_s: float
-    end_s: float
-    probability: float
+    start_s: Seconds
+    end_s: Seconds
+    probability: Share
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A term that sounds like what was recognised; never put in the text by a program.
+
+    ``heard`` is ``text[start:end]`` of its line, ``term`` what it may have been, ``kind`` the term's group.
+    """
+
+    start: Offset
+    end: Offset
+    heard: str
+    term: str
+    kind: str
+    start_s: Seconds
+    end_s: Seconds
+    confidence: Share
 
 
 @dataclass(frozen=True)
 class Line:
-    """What was said in one turn."""
+    """What was said in one turn: the texts of ``words`` joined are ``text``.
+
+    ``id`` is made of role and start where none is given, so that it outlives another recognition of the same turns,
+    and it stays when the line is edited. ``confidence`` is that of the recogniser, from 0 to 1.
+    ``punctuation_added``: every mark in the line is ours, for the recogniser gave none.
+    """
 
     role: str
-    start_s: float
-    end_s: float
+    start_s: Seconds
+    end_s: Seconds
     text: str
     words: tuple[Word, ...] = ()
+    id: str = ""
+    confidence: Share = 1.0
+    low_confidence: bool = False
+    punctuation_added: bool = False
+    suggestions: tuple[Suggestion, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", f"{self.role}-{round(self.start_s * 1000)}")
+
+    @classmethod
+    def heard(cls, turn: Turn, words: Sequence[Word], punctuation_added: bool = False) -> Line:
+        """The line that ``words`` make, with the confidence they have, each weighted by its length in time."""
+        weights = [max(word.end_s - word.start_s, _TICK_S) for word in words]
+        sum_of_chances = sum(word.probability * weight for word, weight in zip(words, weights, strict=True))
+        confidence = round(min(sum_of_chances / sum(weights), 1.0), 4) if words else 0.0
+        return cls(
+            turn.role,
+            turn.start_s,
+            turn.end_s,
+            "".join(word.text for word in words),
+            tuple(words),
+            confidence=confidence,
+            low_confidence=confidence < LOW_CONFIDENCE,
+            punctuation_added=punctuation_added,
+        )
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """``unheard``: turns in which somebody spoke but recognition failed; the rest is kept all the same."""
+    """``unheard``: turns in which somebody spoke but recognition failed; the rest is kept all the same.
+
+    ``duration_s`` is that of the recording, 0 where nobody measured it. ``notes`` are codes of what has to be known
+    about the whole, such as 'speakers-unknown'.
+    """
 
     language: str
     model: str
     lines: tuple[Line, ...] = ()
     unheard: tuple[Turn, ...] = ()
+    duration_s: Seconds = 0.0
+    notes: tuple[str, ...] = ()
+    version: Literal[1] = 1
+
+    @property
+    def speakers_known(self) -> bool:
+        return SPEAKERS_UNKNOWN not in self.notes
 
     def to_dict(self) -> dict[str, Any]:
+        """As transcript.schema.json describes it."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Transcript:
-        lines = tuple(
-            Line(**{**line, "words": tuple(Word(**word) for word in line["words"])}) for line in raw["lines"]
-        )
-        unheard = tuple(Turn.from_dict(turn) for turn in raw["unheard"])
-        return cls(raw["language"], raw["model"], lines, unheard)
+        """Raises TranscriptRejected for anything that transcript.schema.json does not allow."""
+        try:
+            return _adapter().validate_python(raw, extra="forbid")
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise TranscriptRejected(problem=f"{place}: {first['msg']}") from error
 
 
-@dataclass(frozen=True)
-class _Cue:
-    start_s: float
-    end_s: float
-    role: str
-    text: str
+def speaker_name(role: str, names: Mapping[str, str] = SPEAKERS) -> str:
+    """What a reader calls ``role``: its name, 'speaker-2' as 说话人 2, else the role itself."""
+    if role in names:
+        return names[role]
+    numbered = _NUMBERED.fullmatch(role)
+    return f"说话人 {numbered[1]}" if numbered else role
 
 
-def to_webvtt(transcript: Transcript, names: Mapping[str, str] = SPEAKERS) -> str:
-    """W3C WebVTT: one voice tag a cue, at most two lines of 18 characters, broken at the ends of clauses."""
-    cues = sorted(
-        (cue for line in transcript.lines for cue in _cues(line)), key=lambda cue: (cue.start_s, cue.end_s)
-    )
-    blocks = ["WEBVTT\n"]
-    for cue, following in itertools.zip_longest(cues, cues[1:]):
-        end_s = _readable_end_s(cue, following)
-        name = _escape(names.get(cue.role, cue.role)).replace("\n", " ")
-        rows = "\n".join(_escape(row) for row in wrap(cue.text, LINE_CHARACTERS))
-        blocks.append(f"{_clock(cue.start_s)} --> {_clock(end_s)}\n<v {name}>{rows}</v>\n")
-    return "\n".join(blocks)
+def transcript_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of ``transcript.json``; published as processing/transcript.schema.json."""
+    schema = _adapter().json_schema(mode="serialization")
+    for part in (schema, *schema["$defs"].values()):
+        # Whatever is not described here, such as what a redacted word was, must not slip out in a published file.
+        part["additionalProperties"] = False
+        part["required"] = sorted(part["properties"])
+        for field in part["properties"].values():
+            field.pop("title", None)
+            field.pop("default", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def to_rttm(turns: Sequence[Turn], file_id: str) -> str:
-    """NIST RTTM, one SPEAKER line a turn; blanks in ``file_id`` become underscores, for blanks separate fields."""
-    name = re.sub(r"\s+", "_", file_id) or "unnamed"
-    rows = [
-        f"SPEAKER {name} 1 {turn.start_s:.3f} {turn.end_s - turn.start_s:.3f} <NA> <NA> {turn.role} <NA> <NA>\n"
-        for turn in sorted(turns, key=lambda turn: (turn.start_s, turn.end_s))
-    ]
-    return "".join(rows)
-
-
-def to_text(transcript: Transcript, names: Mapping[str, str] = SPEAKERS) -> str:
-    """One line a turn: ``[00:01:02] 患者：…``."""
-    rows = [
-        f"[{_clock(line.start_s)[:8]}] {names.get(line.role, line.role)}：{_one_line(line.text)}\n"
-        for line in transcript.lines
-    ]
-    return "".join(rows)
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """``text`` in rows of at most ``width`` characters, broken after clauses first and blanks second."""
-    rows = [""]
-    for piece in _pieces(text, width):
-        if len((rows[-1] + piece).rstrip()) <= width:
-            rows[-1] += piece
-        else:
-            rows.append(piece.lstrip())
-    return [row.strip() for row in rows if row.strip()]
-
-
-def _pieces(text: str, width: int) -> Iterator[str]:
-    """The smallest parts worth keeping together: clauses, else words, else ``width`` characters."""
-    for clause in _CLAUSE_END.split(text):
-        if len(clause.rstrip()) <= width:
-            yield clause
-            continue
-        for word in re.findall(r"\s*\S+\s*?|\s+", clause):
-            yield from (word[start : start + width] for start in range(0, len(word), width))
-
-
-def _cues(line: Line) -> Iterator[_Cue]:
-    """A line cut into cues that fit the screen, each on the times of its own words."""
-    rows = wrap(_one_line(line.text), LINE_CHARACTERS)
-    whole = max(1, sum(map(len, rows)))
-    done = 0
-    for first in range(0, len(rows), CUE_LINES):
-        shown = rows[first : first + CUE_LINES]
-        begin, done = done / whole, done + sum(map(len, shown))
-        text = _join(shown)
-        yield _Cue(_time_at(line, begin), _time_at(line, done / whole, end=True), line.role, text)
-
-
-def _join(rows: Sequence[str]) -> str:
-    text = rows[0]
-    for row in rows[1:]:
-        text += (" " if text[-1].isascii() and row[0].isascii() else "") + row
-    return text
-
-
-def _time_at(line: Line, share: float, end: bool = False) -> float:
-    """When ``share`` of the line's characters have been said: by its words, or evenly where it has none."""
-    if share <= 0:
-        return line.start_s
-    if share >= 1 or not line.words:
-        return line.start_s + share * (line.end_s - line.start_s)
-    total = sum(len(word.text.strip()) for word in line.words) or 1
-    said = 0
-    for word in line.words:
-        said += len(word.text.strip())
-        if said / total > share or (end and said / total >= share):
-            time_s = word.end_s if end else word.start_s
-            return min(max(time_s, line.start_s), line.end_s)
-    return line.end_s
-
-
-def _readable_end_s(cue: _Cue, following: _Cue | None) -> float:
-    """Short cues stay a little longer, though never into the next one."""
-    wanted = max(cue.end_s, cue.start_s + _SHORTEST_CUE_S)
-    room = max(cue.end_s, following.start_s) if following else wanted
-    return max(min(wanted, room), cue.start_s + 0.001)
-
-
-def _clock(time_s: float) -> str:
-    whole_ms = max(0, round(time_s * 1000))
-    minutes, ms = divmod(whole_ms, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _escape(text: str) -> str:
-    for raw, escaped in _ESCAPES:
-        text = text.replace(raw, escaped)
-    return text
+@cache
+def _adapter() -> TypeAdapter[Transcript]:
+    return TypeAdapter(Transcript)
