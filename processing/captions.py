@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from processing.cues import Cue, make_cues
 from processing.transcript import SPEAKERS, UNSURE, Transcript, speaker_name
 
-_REFERENCES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\0", "\N{REPLACEMENT CHARACTER}"))
+_REFERENCES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
 # SRT has no way to escape what players take for a tag; the wide forms look the same among Chinese characters.
-_WIDE_FORMS = str.maketrans({"<": "＜", ">": "＞", "{": "｛", "}": "｝", "\0": "\N{REPLACEMENT CHARACTER}"})
+_WIDE_FORMS = str.maketrans({"<": "＜", ">": "＞", "{": "｛", "}": "｝"})
 
 
 def to_webvtt(transcript: Transcript, names: Mapping[str, str] = SPEAKERS) -> str:
@@ -42,7 +42,8 @@ def to_srt(transcript: Transcript, names: Mapping[str, str] = SPEAKERS) -> str:
 
 def _name(cue: Cue, names: Mapping[str, str]) -> str:
     """In one row, and never empty: an empty voice tag names nobody."""
-    return " ".join(speaker_name(cue.role, names).split()) or SPEAKERS["unknown"]
+    name = speaker_name(cue.role, names).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return " ".join(name.split()) or SPEAKERS["unknown"]
 
 
 def _clock(time_s: float) -> str:

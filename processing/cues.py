@@ -17,6 +17,7 @@ _LONGEST_S = 7.0
 # silence shown beforehand, of missing time to read, of staying too long; and for joining two lines.
 _CUE, _EVEN, _SILENCE, _HASTE, _STAY, _JOIN = 2.0, 2.0, 4.0, 20.0, 2.0, 3.0
 _BRIEF_PAUSE_S = 0.3
+_FORBIDDEN = {"\0": "\N{REPLACEMENT CHARACTER}"}  # by WebVTT
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _drafts(stretch: Sequence[Line], until_s: float) -> Iterator[_Draft]:
         ends.add(len(pieces))
     layout = Layout(pieces, first_columns)
     for begin, end in _best_cuts(pieces, layout, ends, until_s):
-        width = layout.width(begin, end)
+        width = layout.width(begin, end) + COLUMNS - first_columns
         span = Span(stretch[0].role, pieces[begin].start_ms, pieces[end - 1].end_ms, width)
         yield _Draft(layout.rows(begin, end), unsure, span)
 
@@ -163,7 +164,8 @@ def _timed(line: Line) -> list[tuple[str, int, int, int]]:
                     continue
                 character = " "
             begin_ms = round((start_s + at * step_s) * 1000)
-            timed.append((character, begin_ms, round((start_s + (at + 1) * step_s) * 1000), number))
+            shown = _FORBIDDEN.get(character, character)
+            timed.append((shown, begin_ms, round((start_s + (at + 1) * step_s) * 1000), number))
     while timed[-1][0] == " ":
         timed.pop()
     return timed

@@ -42,10 +42,11 @@ def settle(spans: Sequence[Span], duration_s: float) -> None:
     """
     limit_ms = round(duration_s * 1000) or 1 << 62
     _part(spans, limit_ms)
-    order = sorted(spans, key=lambda span: (span.start_ms, span.end_ms))
-    _use_silence_after(order, limit_ms)
-    _use_silence_before(order)
-    _borrow(order)
+    _use_silence_after(spans, limit_ms)
+    _use_silence_before(spans)
+    _borrow(spans)
+    # What was lent to one of two who speak at once is there for the other as well.
+    _use_silence_after(spans, limit_ms)
 
 
 def _part(spans: Sequence[Span], limit_ms: int) -> None:
@@ -64,33 +65,33 @@ def _part(spans: Sequence[Span], limit_ms: int) -> None:
             span.start_ms = room_ms = min(span.start_ms, span.end_ms - 1)
 
 
-def _use_silence_after(order: Sequence[Span], limit_ms: int) -> None:
-    starts = [span.start_ms for span in order]
-    for span in order:
+def _use_silence_after(spans: Sequence[Span], limit_ms: int) -> None:
+    starts = sorted(span.start_ms for span in spans)
+    for span in spans:
         after = bisect_left(starts, span.end_ms)
         room_ms = starts[after] if after < len(starts) else limit_ms
         span.end_ms = max(span.end_ms, min(span.start_ms + span.readable_ms, room_ms))
 
 
-def _use_silence_before(order: Sequence[Span]) -> None:
-    ends = sorted(span.end_ms for span in order)
-    for span in order:
+def _use_silence_before(spans: Sequence[Span]) -> None:
+    ends = sorted(span.end_ms for span in spans)
+    for span in spans:
         before = bisect_right(ends, span.start_ms)
         room_ms = max(ends[before - 1] if before else 0, span.start_ms - _EARLY_MS)
         span.start_ms = min(span.start_ms, max(room_ms, span.end_ms - span.readable_ms))
 
 
-def _borrow(order: Sequence[Span]) -> None:
+def _borrow(spans: Sequence[Span]) -> None:
     """What is still shorter than 0.8 s takes time from the cues right after and right before it that can spare it."""
-    for span in order:
+    for span in spans:
         if span.needs_ms(SHORTEST_MS):
-            later = sorted((o for o in order if o.start_ms >= span.end_ms), key=lambda o: o.start_ms)[:2]
+            later = sorted((o for o in spans if o.start_ms >= span.end_ms), key=lambda o: o.start_ms)[:2]
             room_ms = later[-1].start_ms - span.end_ms if len(later) > 1 else _LENT_MS
             span.end_ms += min(_lent_ms(span, later[:1]), room_ms)
             for lender in later[:1]:
                 lender.start_ms = max(lender.start_ms, span.end_ms)
         if span.needs_ms(SHORTEST_MS):
-            earlier = sorted((o for o in order if o.end_ms <= span.start_ms), key=lambda o: -o.end_ms)[:2]
+            earlier = sorted((o for o in spans if o.end_ms <= span.start_ms), key=lambda o: -o.end_ms)[:2]
             room_ms = span.start_ms - earlier[-1].end_ms if len(earlier) > 1 else _LENT_MS
             span.start_ms -= min(_lent_ms(span, earlier[:1]), room_ms)
             for lender in earlier[:1]:

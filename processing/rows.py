@@ -115,7 +115,7 @@ class Layout:
     def breaks(self, begin: int, end: int) -> range:
         """Where the first of two rows may end; ``end`` alone where one row is enough, empty where two are not."""
         last = self._first_row_to[begin]
-        return range(end, end + 1) if last >= end else range(self._second_row_from[end], last + 1)
+        return range(end, end + 1) if last >= end else range(max(self._second_row_from[end], begin + 1), last + 1)
 
     def rows(self, begin: int, end: int) -> tuple[str, ...]:
         """The pieces in one row, or in two of about the same length with the first ending where a clause ends."""

@@ -741,7 +741,7 @@ def test_one_recording_is_written_down(terminal: Yian, tmp_path: Path) -> None:
     assert answer.status == 0, answer
     assert "lines" in answer.data
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["transcript.json", "transcript.txt", "transcript.vtt", "turns.rttm"]
+    assert written == ["transcript.json", "transcript.srt", "transcript.txt", "transcript.vtt", "turns.rttm"]
 
 
 def test_one_video_is_blurred_and_reported_on(terminal: Yian, tmp_path: Path) -> None:

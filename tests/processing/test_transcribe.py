@@ -79,7 +79,7 @@ def test_the_whole_way_works_offline_on_any_container(
     sources = {"expert": movie, "patient": tmp_path / "patient.mp3"}
     transcript = transcribe.transcribe_files(sources, tmp_path / "out", DEMO)
     assert [line.role for line in transcript.lines] == [role for role, _text in said]
-    names = {"transcript.json", "transcript.vtt", "transcript.txt", "turns.rttm"}
+    names = {"transcript.json", "transcript.vtt", "transcript.srt", "transcript.txt", "turns.rttm"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     stored = json.loads((tmp_path / "out" / "transcript.json").read_text())
     assert Transcript.from_dict(stored) == transcript

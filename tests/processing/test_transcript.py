@@ -1,119 +1,123 @@
-"""The transcript's written forms."""
+"""The transcript's model and its published form."""
 
 from __future__ import annotations
 
-import io
+import copy
 import json
+from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
-import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.errors import TranscriptRejected
+from processing import transcript as transcript_module
+from processing.plain_text import to_text
+from processing.rttm import to_rttm
 from processing.transcript import (
-    SPEAKERS,
+    LOW_CONFIDENCE,
     Line,
+    Suggestion,
     Transcript,
     Turn,
     Word,
-    to_rttm,
-    to_text,
-    to_webvtt,
-    wrap,
+    speaker_name,
+    transcript_schema,
+)
+from tests.processing.spoken import transcripts
+
+SCHEMA = json.loads((Path(transcript_module.__file__).parent / "transcript.schema.json").read_text("utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+HEARD = Suggestion(0, 2, "皇旗", "黄芪", "herb", 1.0, 1.4, 0.7)
+WORDS = (Word("皇", 1.0, 1.2, 0.4), Word("旗", 1.2, 1.4, 0.5), Word("。", 1.4, 1.4, 0.9))
+FULL = Transcript(
+    "zh",
+    "demo",
+    (Line("expert", 1.0, 1.5, "皇旗。", WORDS, confidence=0.45, low_confidence=True, suggestions=(HEARD,)),),
+    unheard=(Turn("patient", 2.0, 3.0),),
+    duration_s=4.0,
+    notes=("speakers-unknown",),
 )
 
-TIMES = st.floats(0, 20_000, allow_nan=False).map(lambda value: round(value, 3))
-SPOKEN = st.text("气血两虚，。！ab <>&-\n1", min_size=1, max_size=80).filter(lambda text: text.strip() != "")
+
+def test_the_published_schema_is_that_of_the_model() -> None:
+    assert transcript_schema() == SCHEMA, "run: python -m scripts.write_transcript_schema"
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@st.composite
-def lines(draw: st.DrawFn) -> Line:
-    start_s, length_s = draw(TIMES), draw(st.floats(0.1, 30).map(lambda value: round(value, 3)))
-    text = draw(SPOKEN)
-    step_s = length_s / len(text)
-    words = tuple(
-        Word(character, round(start_s + at * step_s, 3), round(start_s + (at + 1) * step_s, 3), 0.5)
-        for at, character in enumerate(text)
-    )
-    role = draw(st.sampled_from(sorted(SPEAKERS)))
-    return Line(role, start_s, start_s + length_s, text, words if draw(st.booleans()) else ())
+@given(transcripts())
+def test_every_transcript_is_valid_and_comes_back(transcript: Transcript) -> None:
+    stored = json.loads(json.dumps(transcript.to_dict()))
+    VALIDATOR.validate(stored)
+    assert Transcript.from_dict(stored) == transcript
 
 
-TRANSCRIPTS = st.lists(lines(), max_size=8).map(lambda some: Transcript("zh", "demo", tuple(some)))
+def test_a_transcript_with_everything_in_it_is_valid_and_comes_back() -> None:
+    stored = json.loads(json.dumps(FULL.to_dict()))
+    VALIDATOR.validate(stored)
+    assert Transcript.from_dict(stored) == FULL
+    assert not FULL.speakers_known
+    assert Transcript("zh", "demo").speakers_known
 
 
-def letters(text: str) -> str:
-    return "".join(text.split())
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("version",), 2),
+        (("lines", 0, "confidence"), 1.5),
+        (("lines", 0, "start_s"), -1.0),
+        (("lines", 0, "words", 0, "probability"), None),
+        (("lines", 0, "words", 0, "original"), "张三"),
+        (("unheard", 0, "end_s"), "late"),
+        (("notes",), 3),
+    ],
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else repr(value),
+)
+def test_what_the_schema_does_not_allow_is_refused_without_quoting_it(
+    path: tuple[Any, ...], value: Any
+) -> None:
+    stored = copy.deepcopy(json.loads(json.dumps(FULL.to_dict())))
+    place = stored
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert not VALIDATOR.is_valid(stored)
+    with pytest.raises(TranscriptRejected) as caught:
+        Transcript.from_dict(stored)
+    assert str(path[-1]) in str(caught.value)
+    assert "张三" not in str(caught.value)
 
 
-@given(TRANSCRIPTS)
-def test_captions_survive_another_reader_with_every_character(transcript: Transcript) -> None:
-    captions = list(webvtt.from_buffer(io.StringIO(to_webvtt(transcript))))
-    starts = [caption.start_in_seconds for caption in captions]
-    assert starts == sorted(starts)
-    for caption in captions:
-        assert caption.voice in SPEAKERS.values()
-        rows = plain(caption.raw_text).split("\n")
-        assert len(rows) <= 2
-        assert all(len(row) <= 18 for row in rows)
-    for role, name in SPEAKERS.items():
-        shown = "".join(letters(plain(c.raw_text)) for c in captions if c.voice == name)
-        said = "".join(letters(line.text) for line in transcript.lines if line.role == role)
-        assert sorted(shown) == sorted(said)
+def test_confidence_weighs_every_word_by_its_length() -> None:
+    turn = Turn("expert", 0.0, 2.0)
+    line = Line.heard(turn, [Word("头", 0.0, 0.9, 0.9), Word("晕", 0.9, 1.0, 0.1)])
+    assert line.confidence == pytest.approx(0.82)
+    assert not line.low_confidence
+    assert Line.heard(turn, [Word("头", 0.0, 0.1, 0.9), Word("晕", 0.1, 1.0, 0.1)]).low_confidence
 
 
-def plain(raw: str) -> str:
-    text = raw.split(">", 1)[1].removesuffix("</v>")
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 3.0]), st.floats(0, 1)), max_size=8))
+def test_confidence_lies_between_the_surest_and_the_least_sure_word(said: list[tuple[float, float]]) -> None:
+    words = [Word("字", at, at + length_s, chance) for at, (length_s, chance) in enumerate(said)]
+    line = Line.heard(Turn("expert", 0.0, 30.0), words)
+    chances = [word.probability for word in words] or [0.0]
+    assert min(chances) - 1e-4 <= line.confidence <= max(chances) + 1e-4
+    assert line.low_confidence == (line.confidence < LOW_CONFIDENCE)
 
 
-@given(TRANSCRIPTS)
-def test_no_cue_is_negative_or_empty_in_time(transcript: Transcript) -> None:
-    for row in to_webvtt(transcript).splitlines():
-        if " --> " in row:
-            start, end = row.split(" --> ")
-            assert "00:00:00.000" <= start < end or len(start) > 12
+def test_a_line_keeps_its_name_when_the_turn_is_recognised_again() -> None:
+    turn = Turn("patient", 12.345, 14.0)
+    first, again = Line.heard(turn, WORDS), Line.heard(turn, WORDS[:1])
+    assert first.id == again.id == "patient-12345"
+    assert Line.heard(Turn("expert", 12.345, 14.0), WORDS).id != first.id
 
 
-@given(TRANSCRIPTS)
-def test_a_transcript_comes_back_from_json(transcript: Transcript) -> None:
-    assert Transcript.from_dict(json.loads(json.dumps(transcript.to_dict()))) == transcript
-
-
-@given(st.text("气血两虚，。！ab <>&-\n1", max_size=120), st.integers(1, 30))
-def test_wrapping_loses_nothing_and_keeps_the_width(text: str, width: int) -> None:
-    rows = wrap(text, width)
-    assert letters("".join(rows)) == letters(text)
-    assert all(0 < len(row) <= width for row in rows)
-
-
-def test_rows_end_where_clauses_end() -> None:
-    assert wrap("这是气血两虚，治法是补气养血，可以用八珍汤，先喝七天。", 18) == [
-        "这是气血两虚，治法是补气养血，",
-        "可以用八珍汤，先喝七天。",
-    ]
-    assert wrap("He began a confused complaint against the wizard", 18) == [
-        "He began a",
-        "confused complaint",
-        "against the wizard",
-    ]
-
-
-def test_a_long_line_becomes_cues_on_the_times_of_its_own_words() -> None:
-    text = "最近总是头晕没有力气晚上睡不好，胃口不好手脚怕冷还有咳嗽痰多，医生这个病严重吗，要不要紧呢。"
-    words = tuple(Word(character, 10 + at * 0.2, 10.2 + at * 0.2, 0.9) for at, character in enumerate(text))
-    vtt = to_webvtt(Transcript("zh", "demo", (Line("patient", 10.0, 10 + 0.2 * len(text), text, words),)))
-    first, second = webvtt.from_buffer(io.StringIO(vtt))
-    assert first.text == "最近总是头晕没有力气晚上睡不好，\n胃口不好手脚怕冷还有咳嗽痰多，"
-    assert first.end_in_seconds == pytest.approx(second.start_in_seconds, abs=1)
-    assert vtt.count("<v 患者>") == 2
-
-
-def test_text_cannot_break_out_of_its_cue() -> None:
-    nasty = "a --> b <script> & </v>\n\n00:00.000 --> 09:00.000"
-    vtt = to_webvtt(Transcript("zh", "demo", (Line("expert", 0.0, 9.0, nasty),)))
-    assert vtt.count("-->") == len(list(webvtt.from_buffer(io.StringIO(vtt))))
-    assert "<script>" not in vtt
+def test_speakers_are_called_by_name_or_number() -> None:
+    called = [speaker_name(role) for role in ("expert", "speaker-2", "interpreter")]
+    assert called == ["带教专家", "说话人 2", "interpreter"]
+    assert speaker_name("expert", {"expert": "李敏"}) == "李敏"
 
 
 def test_rttm_has_ten_fields_a_turn_in_order() -> None:
@@ -122,7 +126,11 @@ def test_rttm_has_ten_fields_a_turn_in_order() -> None:
     assert [len(row.split()) for row in rows] == [10, 10]
 
 
-def test_plain_text_tells_time_and_speaker() -> None:
-    said = Transcript("zh", "demo", (Line("patient", 62.4, 64.0, "三个月了"),))
-    assert to_text(said) == "[00:01:02] 患者：三个月了\n"
-    assert to_webvtt(Transcript("zh", "demo")) == "WEBVTT\n"
+def test_plain_text_tells_time_speaker_and_doubt() -> None:
+    sure, unsure = (
+        Line("patient", 3662.4, 3664.0, "三个月\n了"),
+        Line("expert", 1.0, 2.0, "皇旗", low_confidence=True),
+    )
+    assert to_text(Transcript("zh", "demo", (unsure, sure))) == (
+        "[00:00:01] 带教专家（？）：皇旗\n[01:01:02] 患者：三个月 了\n"
+    )
