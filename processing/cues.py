@@ -95,7 +95,7 @@ def _best_cuts(
     pieces: Sequence[Piece], layout: Layout, line_ends: set[int], until_s: float
 ) -> list[tuple[int, int]]:
     """The cheapest way to cut ``pieces`` into cues, among all ways (dynamic programming, as TeX breaks paragraphs)."""
-    starts_s = [*(piece.start_ms / 1000 for piece in pieces), until_s]
+    starts_s = [*(piece.start_ms / 1000 for piece in pieces), max(until_s, pieces[-1].end_ms / 1000)]
     silences = [
         max(0.0, (after.start_ms - before.end_ms) / 1000 - _BRIEF_PAUSE_S)
         for before, after in itertools.pairwise(pieces)
@@ -122,10 +122,15 @@ def _best_cuts(
                 cost += 0.5 * min(pieces[at - 1].tear for at in breaks)
             if cost < best[end]:
                 best[end], origin[end] = cost, begin
-    cuts = [(origin[len(pieces)], len(pieces))]
-    while cuts[-1][0] > 0:
-        cuts.append((origin[cuts[-1][0]], cuts[-1][0]))
-    return cuts[::-1]
+    return list(_traced(origin))[::-1]
+
+
+def _traced(origin: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The chosen cuts, from the last one back."""
+    end = len(origin) - 1
+    while end > 0:
+        yield origin[end], end
+        end = origin[end]
 
 
 def _pieces(line: Line, widest: float) -> list[Piece]:

@@ -70,9 +70,7 @@ def cut(text: str, widest: float) -> Iterator[tuple[int, int]]:
 
 
 def tear_after(before: str, following: str, pause_ms: int, same_word: bool) -> float:
-    """What it costs to end a row between two texts: little where a clause ends or a dose was named,
-    much inside a word or before its dose.
-    """
+    """What it costs to end a row between two texts: little where a clause or a dose ends, much inside a word."""
     mark = before.rstrip("）》〉」』】”’)\"'")[-1:]
     if mark in tuple("。！？!?…") or (mark == "." and following.startswith(" ")):
         return 0.0
@@ -115,7 +113,9 @@ class Layout:
     def breaks(self, begin: int, end: int) -> range:
         """Where the first of two rows may end; ``end`` alone where one row is enough, empty where two are not."""
         last = self._first_row_to[begin]
-        return range(end, end + 1) if last >= end else range(max(self._second_row_from[end], begin + 1), last + 1)
+        if last >= end:
+            return range(end, end + 1)
+        return range(max(self._second_row_from[end], begin + 1), last + 1)
 
     def rows(self, begin: int, end: int) -> tuple[str, ...]:
         """The pieces in one row, or in two of about the same length with the first ending where a clause ends."""
