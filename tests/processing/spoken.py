@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processing.transcript import SPEAKERS, Line, Transcript, Turn, Word
@@ -29,6 +31,12 @@ _SPEECHES = st.tuples(
     st.sampled_from([0.5, 0.1, 0.0, 2.0, -0.2, -1.0]),
     st.lists(_WORDS, min_size=1, max_size=25),
 )
+
+
+def over_transcripts(test: Callable[[Transcript], None]) -> Callable[[], None]:
+    """Runs a test on many of them, without haste: the machine may be busy."""
+    patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return patient(given(transcripts())(test))
 
 
 def transcripts() -> st.SearchStrategy[Transcript]:

@@ -9,17 +9,16 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 
 import webvtt
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from processing.captions import to_srt, to_webvtt
 from processing.rows import COLUMNS, columns
 from processing.transcript import SPEAKERS, UNSURE, Line, Transcript, Turn, Word, speaker_name
 from tests.processing.caption_reader import Shown, read_srt, read_webvtt
-from tests.processing.spoken import ROLES, transcripts
+from tests.processing.spoken import ROLES, over_transcripts, transcripts
 
 NAMES = {role: speaker_name(role) for role in ROLES}
-TRANSCRIPTS = transcripts()
 
 
 def spoken(role: str, start_s: float, text: str, per_s: float = 5.0, sure: float = 0.9) -> Line:
@@ -71,7 +70,7 @@ def with_speech(transcript: Transcript, cues: Sequence[Shown]) -> list[tuple[Sho
     return sorted(found, key=lambda item: (item[0].start_ms, item[0].end_ms))
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_every_word_is_shown_once_and_in_order(transcript: Transcript) -> None:
     cues = read_webvtt(to_webvtt(transcript))
     for role, name in NAMES.items():
@@ -83,14 +82,14 @@ def test_every_word_is_shown_once_and_in_order(transcript: Transcript) -> None:
         )
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_no_cue_has_more_than_two_rows_of_eighteen_columns(transcript: Transcript) -> None:
     for cue in read_webvtt(to_webvtt(transcript)):
         assert 1 <= len(cue.rows) <= 2
         assert all(0 < columns(row) <= COLUMNS for row in cue.rows)
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_cues_of_one_speaker_never_overlap_and_none_leaves_the_recording(transcript: Transcript) -> None:
     cues = read_webvtt(to_webvtt(transcript))
     for name in NAMES.values():
@@ -100,7 +99,7 @@ def test_cues_of_one_speaker_never_overlap_and_none_leaves_the_recording(transcr
         assert all(cue.end_ms <= round(transcript.duration_s * 1000) for cue in cues)
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_cues_of_two_speakers_overlap_only_where_their_speech_does(transcript: Transcript) -> None:
     timed = with_speech(transcript, read_webvtt(to_webvtt(transcript)))
     for (cue, start_ms, end_ms), (other, other_start_ms, other_end_ms) in combinations(timed, 2):
@@ -109,14 +108,14 @@ def test_cues_of_two_speakers_overlap_only_where_their_speech_does(transcript: T
             assert min(end_ms, other_end_ms) - max(start_ms, other_start_ms) >= (0 if instant else 1)
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_cues_keep_to_the_times_of_their_words(transcript: Transcript) -> None:
     for cue, start_ms, end_ms in with_speech(transcript, read_webvtt(to_webvtt(transcript))):
         assert start_ms - 900 <= cue.start_ms <= start_ms + 401
         assert end_ms - 401 <= cue.end_ms
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_a_cue_is_short_or_fast_only_where_the_speech_is_and_no_silence_follows(
     transcript: Transcript,
 ) -> None:
@@ -131,7 +130,7 @@ def test_a_cue_is_short_or_fast_only_where_the_speech_is_and_no_silence_follows(
         assert cue.end_ms in (min(following, default=None), last_ms)
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_numbers_words_and_placeholders_are_never_torn_and_no_row_begins_with_a_closing_mark(
     transcript: Transcript,
 ) -> None:
@@ -150,7 +149,7 @@ def test_numbers_words_and_placeholders_are_never_torn_and_no_row_begins_with_a_
             assert row[0] not in "，。！？；：、）》…" or (torn and columns(torn[0]) > 1)
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_webvtt_survives_another_reader(transcript: Transcript) -> None:
     content = to_webvtt(transcript)
     cues = read_webvtt(content)
@@ -162,7 +161,7 @@ def test_webvtt_survives_another_reader(transcript: Transcript) -> None:
     assert [len(caption.lines) for caption in captions] == [len(cue.rows) for cue in cues]
 
 
-@given(TRANSCRIPTS)
+@over_transcripts
 def test_srt_shows_what_webvtt_shows(transcript: Transcript) -> None:
     cues, subtitles = read_webvtt(to_webvtt(transcript)), read_srt(to_srt(transcript))
     narrow = str.maketrans("＜＞｛｝", "<>{}")
@@ -172,6 +171,7 @@ def test_srt_shows_what_webvtt_shows(transcript: Transcript) -> None:
         assert letters("".join(subtitle.rows)).translate(narrow) == text_of(cue).translate(narrow)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(transcripts(), min_size=2, max_size=3), st.sampled_from([0.0, 3700.0]))
 def test_even_lines_that_overlap_themselves_make_valid_captions(
     several: list[Transcript], duration_s: float

@@ -26,7 +26,7 @@ from processing.transcript import (
     speaker_name,
     transcript_schema,
 )
-from tests.processing.spoken import transcripts
+from tests.processing.spoken import over_transcripts
 
 SCHEMA = json.loads((Path(transcript_module.__file__).parent / "transcript.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -47,7 +47,7 @@ def test_the_published_schema_is_that_of_the_model() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@given(transcripts())
+@over_transcripts
 def test_every_transcript_is_valid_and_comes_back(transcript: Transcript) -> None:
     stored = json.loads(json.dumps(transcript.to_dict()))
     VALIDATOR.validate(stored)
