@@ -130,8 +130,22 @@ class SpeechSettings(Section):
     ] = "demo"
     language: Annotated[str, Field(min_length=2, description="spoken language")] = "zh"
     beam_size: Annotated[int, Field(ge=1, le=20, description="beam width of the decoder")] = 5
-    compute_type: Annotated[str, Field(description="CTranslate2 number format on CPU")] = "int8"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Field(description="where models run; auto: a GPU when one works")
+    ] = "auto"
+    compute_type: Annotated[
+        str, Field(description="CTranslate2 number format; auto: int8 on CPU, float16 on a GPU")
+    ] = "auto"
     threads: Annotated[int, Field(ge=0, description="CPU threads; 0: all")] = 0
+    batch: Annotated[int, Field(ge=0, le=64, description="windows recognised at once; 0: 4, on a GPU 16")] = 0
+    window_s: Annotated[
+        float,
+        Field(ge=0, le=28, description="speech heard at once, s; 0: each turn by itself (as the demo model does)"),
+    ] = 28.0
+    prompt_characters: Annotated[
+        int, Field(ge=0, le=200, description="length of the prompt made of the TCM lexicon; 0: none")
+    ] = 100
+    hotwords: Annotated[int, Field(ge=0, le=100, description="lexicon terms given as hot words; 0: none")] = 30
 
 
 class VisionSettings(Section):

@@ -15,7 +15,7 @@ from pypinyin.phrases_dict import phrases_dict
 
 from processing.lexicon import Lexicon, Term
 from processing.syllables import Syllable, read_aloud
-from processing.transcript import Word
+from processing.transcript import Suggestion, Word
 
 SURE_ENOUGH = 0.5
 # Evidence in natural log odds, summed as if independent (naive Bayes), set by hand on generated errors and ordinary
@@ -30,23 +30,6 @@ _DOUBT, _USUAL_PROBABILITY = 3.0, 0.75
 # A part that is itself a term (the herb in a formula's name) was heard right and proves little.
 _TERM_WITHIN = 0.5
 _LONGEST_WORD = 5
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """``text[start:end]`` of a line was recognised as ``recognised`` and may have been ``term``, as long.
-
-    ``start_s`` and ``end_s`` span the words it touches; ``confidence`` is SURE_ENOUGH to 1.
-    """
-
-    start: int
-    end: int
-    recognised: str
-    term: str
-    kind: str
-    start_s: float
-    end_s: float
-    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
