@@ -14,7 +14,8 @@
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
-    └── ToolFailed     (500)            FfmpegMissing ModelMissing DeviceFailed
+    └── ToolFailed     (500)            FfmpegMissing ModelMissing DeviceFailed PyannoteMissing
+        │                               PyannoteWeightsMissing
         └── ChildFailed                 ChildCrashed ChildTimedOut ChildOutOfMemory Cancelled PoisonCase
 
 An error carries data, never prose: the words (what failed, what is safe, what to do next) come from the
@@ -285,6 +286,14 @@ class FfmpegMissing(ToolFailed): ...
 
 class ModelMissing(ToolFailed):
     """data: model, path."""
+
+
+class PyannoteMissing(ToolFailed):
+    """No interpreter that imports pyannote.audio. data: python, detail."""
+
+
+class PyannoteWeightsMissing(ToolFailed):
+    """data: pipeline (whose model page on the hub holds the conditions to accept), detail."""
 
 
 class DeviceFailed(ToolFailed):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -146,6 +146,35 @@ class SpeechSettings(Section):
         int, Field(ge=0, le=200, description="length of the prompt made of the TCM lexicon; 0: none")
     ] = 100
     hotwords: Annotated[int, Field(ge=0, le=100, description="lexicon terms given as hot words; 0: none")] = 30
+    pyannote_python: Annotated[
+        str, Field(description="Python that has pyannote.audio; empty: that of scripts/install-pyannote")
+    ] = ""
+    pyannote_pipeline: Annotated[
+        str, Field(min_length=1, description="pipeline that separates a mixed channel: folder or name on the hub")
+    ] = "pyannote/speaker-diarization-community-1"
+    pyannote_timeout_s: Annotated[
+        float, Field(gt=0, le=86_400, description="longest separation of one mixed channel")
+    ] = 10_800.0
+    speakers_min: Annotated[
+        int | None, Field(ge=1, le=20, description="fewest voices in a mixed channel; empty: not known")
+    ] = None
+    speakers_max: Annotated[
+        int | None, Field(ge=1, le=20, description="most voices in a mixed channel; empty: not known")
+    ] = None
+    # Never dumped: the settings of a step are written to disk.
+    hub_token: Annotated[
+        SecretStr,
+        Field(exclude=True, description="access token of the model hub; without token and mirror it is never asked"),
+    ] = SecretStr("")
+    hub_endpoint: Annotated[
+        str, Field(pattern=r"^$|^https?://\S+$", description="mirror of the model hub; empty: the hub itself")
+    ] = ""
+
+    @model_validator(mode="after")
+    def _fewest_first(self) -> Self:
+        if self.speakers_min and self.speakers_max and self.speakers_min > self.speakers_max:
+            raise ValueError("speakers_min is more than speakers_max")
+        return self
 
 
 class VisionSettings(Section):

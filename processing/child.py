@@ -20,6 +20,7 @@ from config.settings import Settings
 POLL_S = 0.25
 STDERR_LINES = 20
 LINE_LIMIT = 1 << 24
+_HUB_STEPS = frozenset({"speakers", "transcribe-files"})  # who may fetch a model
 
 
 def write_job(folder: Path, inputs: dict[str, Path], params: dict[str, Any], settings: Settings) -> None:
@@ -60,7 +61,7 @@ async def run_child(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        env=_environment(),
+        env=_environment(name, settings),
         limit=LINE_LIMIT,
     )
     answer: dict[str, Any] = {}
@@ -83,9 +84,11 @@ async def run_child(
     return dict(answer["result"])
 
 
-def _environment() -> dict[str, str]:
+def _environment(step: str, settings: Settings) -> dict[str, str]:
     """Without a single setting of ours: who decodes untrusted media must not know the store's keys."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("YIAN_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("YIAN_")}
+    token = settings.speech.hub_token.get_secret_value()
+    return {**kept, "HF_TOKEN": token} if token and step in _HUB_STEPS else kept
 
 
 def run_alone(
