@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -150,7 +158,8 @@ class SpeechSettings(Section):
         str, Field(description="Python that has pyannote.audio; empty: that of scripts/install-pyannote")
     ] = ""
     pyannote_pipeline: Annotated[
-        str, Field(min_length=1, description="pipeline that separates a mixed channel: folder or name on the hub")
+        str,
+        Field(min_length=1, description="pipeline that separates a mixed channel: folder or name on the hub"),
     ] = "pyannote/speaker-diarization-community-1"
     pyannote_timeout_s: Annotated[
         float, Field(gt=0, le=86_400, description="longest separation of one mixed channel")
@@ -164,7 +173,10 @@ class SpeechSettings(Section):
     # Never dumped: the settings of a step are written to disk.
     hub_token: Annotated[
         SecretStr,
-        Field(exclude=True, description="access token of the model hub; without token and mirror it is never asked"),
+        Field(
+            exclude=True,
+            description="access token of the model hub; without token and mirror it is never asked",
+        ),
     ] = SecretStr("")
     hub_endpoint: Annotated[
         str, Field(pattern=r"^$|^https?://\S+$", description="mirror of the model hub; empty: the hub itself")

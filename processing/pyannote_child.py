@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _CHANNEL = os.dup(1)  # what libraries print goes with the warnings
-_IMPORTED, _LOADED = 0.15, 0.2  # shares of the whole, on two cores and ten minutes of sound
+_IMPORTED, _LOADED = 0.15, 0.2  # shares of the whole for a few minutes of sound
 _STAGES = {"segmentation": (_LOADED, 0.4), "embeddings": (0.4, 0.98)}
 _SILENCED = {
     "PYANNOTE_METRICS_ENABLED": "false",
@@ -36,15 +36,17 @@ def main() -> int:
     try:
         _tell({"turns": _separate(job)})
     except MemoryError as error:
-        _tell({"error": {"code": "child-out-of-memory", "data": {"step": "speakers", "detail": str(error)}}})
-        return 1
+        return _fail("child-out-of-memory", step="speakers", detail=str(error))
     except ImportError as error:
-        _tell({"error": {"code": "pyannote-missing", "data": {"python": sys.executable, "detail": str(error)}}})
-        return 1
+        return _fail("pyannote-missing", python=sys.executable, detail=str(error))
     except _WeightsMissing as error:
-        _tell({"error": {"code": "pyannote-weights-missing", "data": {"pipeline": error.page, "detail": str(error)}}})
-        return 1
+        return _fail("pyannote-weights-missing", pipeline=error.page, detail=str(error))
     return 0
+
+
+def _fail(code: str, **data: str) -> int:
+    _tell({"error": {"code": code, "data": data}})
+    return 1
 
 
 class _WeightsMissing(Exception):
@@ -65,14 +67,12 @@ def _separate(job: dict[str, Any]) -> list[tuple[str, float, float]]:
     if job["endpoint"]:
         os.environ["HF_ENDPOINT"] = job["endpoint"]
     _tell({"progress": 0.01})
-    import torch
-    from pyannote.audio import Pipeline
-
-    _tell({"progress": _IMPORTED})
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
-    pipeline = _load(Pipeline, job, online)
+    pipeline = _load(job["pipeline"], job["token"], online)
     _tell({"progress": _LOADED})
+    if job["threads"]:
+        import torch
+
+        torch.set_num_threads(job["threads"])
     try:
         found = pipeline(_sound(Path(job["wav"])), hook=_hook, **job["speakers"])
     except RuntimeError as error:
@@ -83,31 +83,33 @@ def _separate(job: dict[str, Any]) -> list[tuple[str, float, float]]:
     return [(label, segment.start, segment.end) for segment, _track, label in tracks]
 
 
-def _load(loader: Any, job: dict[str, Any], online: bool) -> Any:
-    """The pipeline out of its folder; raises _WeightsMissing."""
-    failure: Exception = FileNotFoundError(job["pipeline"])
-    page = job["pipeline"]
-    for folder in _folders(job["pipeline"], online, job["token"]):
-        if isinstance(folder, Exception):
-            failure = folder
+def _load(name: str, token: str, online: bool) -> Any:
+    """The pipeline of that name. Raises _WeightsMissing, before the long import where nothing can be loaded."""
+    failure: Exception = FileNotFoundError(name)
+    for place in _places(name, token, online):
+        if isinstance(place, Exception):
+            failure = place
             continue
+        from pyannote.audio import Pipeline  # type: ignore[import-not-found,unused-ignore]
+
+        _tell({"progress": _IMPORTED})
         try:
-            return loader.from_pretrained(folder, token=job["token"] or None)
+            return Pipeline.from_pretrained(place, token=token or None)
         except OSError as error:
             failure = error
-    raise _WeightsMissing(getattr(failure, "repo_id", None) or page, failure) from failure
+    raise _WeightsMissing(getattr(failure, "repo_id", None) or name, failure) from failure
 
 
-def _folders(pipeline: str, online: bool, token: str) -> Iterator[str | Exception]:
-    """Where the pipeline may lie, the nearest place first; or why it does not lie there."""
-    if Path(pipeline).is_dir():
-        yield pipeline
+def _places(name: str, token: str, online: bool) -> Iterator[str | Exception]:
+    """Folders the pipeline may lie in, the nearest first, or why there is none."""
+    if Path(name).is_dir():
+        yield name
         return
     from huggingface_hub import snapshot_download
 
     for local_only in (True, False) if online else (True,):
         try:
-            yield snapshot_download(pipeline, token=token or None, local_files_only=local_only)
+            yield snapshot_download(name, token=token or None, local_files_only=local_only)
         except (OSError, ValueError) as error:
             yield error
 
@@ -124,7 +126,7 @@ def _sound(wav: Path) -> dict[str, Any]:
 def _hook(step: str, _artefact: Any, *, completed: int = 0, total: int = 0, **_rest: Any) -> None:
     if step in _STAGES and total:
         begin, end = _STAGES[step]
-        _tell({"progress": round(begin + (end - begin) * completed / total, 3)})
+        _tell({"progress": round(begin + (end - begin) * min(1.0, completed / total), 3)})
 
 
 if __name__ == "__main__":

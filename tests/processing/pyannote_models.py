@@ -70,7 +70,9 @@ def read_voices() -> Voices:
     for name in sorted({clip["voice"] for clip in clips}):
         spoken = [read_sound(SPEECH / clip["file"]) for clip in clips if clip["voice"] == name]
         for tempo in TEMPOS:
-            voices.append([_trimmed(scipy.signal.resample(clip, round(len(clip) / tempo))) for clip in spoken])
+            voices.append(
+                [_trimmed(scipy.signal.resample(clip, round(len(clip) / tempo))) for clip in spoken]
+            )
     return voices
 
 
