@@ -122,7 +122,7 @@ def test_where_pyannote_is_absent_the_turns_are_kept_and_the_case_says_why(
     assert turns and {turn.role for turn in turns} == {"unknown"}
 
 
-def test_an_interpreter_without_pyannote_is_listingfrom_one_that_is_absent(
+def test_an_interpreter_without_pyannote_is_told_from_one_that_is_absent(
     conversation: tuple[Path, list[Turn]],
 ) -> None:
     bare = shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin") or ""
