@@ -148,12 +148,18 @@ class SpeechSettings(Section):
     batch: Annotated[int, Field(ge=0, le=64, description="windows recognised at once; 0: 4, on a GPU 16")] = 0
     window_s: Annotated[
         float,
-        Field(ge=0, le=28, description="speech heard at once, s; 0: each turn by itself (as the demo model does)"),
+        Field(
+            ge=0,
+            le=28,
+            description="speech heard at once, s; 0: each turn by itself (as the demo model does)",
+        ),
     ] = 28.0
     prompt_characters: Annotated[
         int, Field(ge=0, le=200, description="length of the prompt made of the TCM lexicon; 0: none")
     ] = 100
-    hotwords: Annotated[int, Field(ge=0, le=100, description="lexicon terms given as hot words; 0: none")] = 30
+    hotwords: Annotated[int, Field(ge=0, le=100, description="lexicon terms given as hot words; 0: none")] = (
+        30
+    )
     pyannote_python: Annotated[
         str, Field(description="Python that has pyannote.audio; empty: that of scripts/install-pyannote")
     ] = ""

@@ -81,7 +81,9 @@ def _device(settings: SpeechSettings) -> tuple[str, str]:
         try:
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
             if device == "cuda":
-                ctranslate2.StorageView.from_array(np.zeros((1, 1), np.float32)).to_device(ctranslate2.Device.cuda)
+                ctranslate2.StorageView.from_array(np.zeros((1, 1), np.float32)).to_device(
+                    ctranslate2.Device.cuda
+                )
         except RuntimeError as error:
             log.warning("the GPU cannot be used", error=str(error)[:200])
             device = "cpu"

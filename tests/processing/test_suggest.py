@@ -52,7 +52,7 @@ def test_a_garbled_term_is_found_where_it_was_said(said: str, recognised: str, t
     (found,) = suggest(words(said, 0.7), LEXICON)
     start = said.index(recognised)
     end = start + len(recognised)
-    assert (found.start, found.end, found.recognised, found.term, found.kind) == (
+    assert (found.start, found.end, found.heard, found.term, found.kind) == (
         start,
         end,
         recognised,
@@ -123,7 +123,7 @@ def test_a_longer_term_is_surer_than_a_short_one() -> None:
 def test_blanks_before_the_first_word_do_not_shift_the_place() -> None:
     said = [Word("  用", 0.0, 0.3, 0.7), Word("逍", 0.3, 0.5, 0.6), Word("遥伞", 0.5, 0.9, 0.4)]
     (found,) = suggest(said, LEXICON)
-    assert (found.start, found.end, found.recognised) == (1, 4, "逍遥伞")
+    assert (found.start, found.end, found.heard) == (1, 4, "逍遥伞")
     assert (found.start_s, found.end_s) == (0.3, 0.9)
 
 
@@ -143,9 +143,9 @@ def test_suggestions_lie_in_the_text_in_order_and_change_something(line: Sequenc
     text = "".join(word.text for word in timed).strip()
     last: Suggestion | None = None
     for one in suggest(timed, LEXICON):
-        assert text[one.start : one.end] == one.recognised != one.term
-        assert len(one.term) == len(one.recognised)
-        assert one.recognised not in LEXICON.by_text
+        assert text[one.start : one.end] == one.heard != one.term
+        assert len(one.term) == len(one.heard)
+        assert one.heard not in LEXICON.by_text
         assert LEXICON.by_text[one.term].kind == one.kind
         assert SURE_ENOUGH <= one.confidence <= 1
         assert one.start_s < one.end_s
