@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_every_turn_is_in_the_windows_once_and_whole(
     for window in windows_of(turns, channels, window_s):
         assert window.length_s <= LONGEST_S + 1e-6
         assert len(window.pieces) == 1 or window.length_s <= window_s + 1e-6
-        for before, after in zip(window.pieces, window.pieces[1:], strict=False):
+        for before, after in pairwise(window.pieces):
             assert after.at_s == pytest.approx(before.at_s + before.length_s + PAUSE_S)
         for piece in window.pieces:
             parts.setdefault(id(piece.turn), []).append((piece.begin_s, piece.end_s))
@@ -58,7 +59,7 @@ def test_every_turn_is_in_the_windows_once_and_whole(
         spans = parts[id(turn)]
         assert spans[0][0] == pytest.approx(max(0.0, turn.start_s - MARGIN_S))
         assert spans[-1][1] == pytest.approx(turn.end_s + MARGIN_S)
-        for (_, end_s), (begin_s, _) in zip(spans, spans[1:], strict=False):
+        for (_, end_s), (begin_s, _) in pairwise(spans):
             assert begin_s == end_s
 
 
