@@ -1,0 +1,123 @@
+"""Where somebody lives: names of places with what they end in, numbers of houses, and the verbs of living."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from processing.spoken import DIGIT, FILLER
+from processing.textspan import TextSpan
+
+_PROVINCES = (
+    "北京|天津|上海|重庆|河北|河南|云南|辽宁|黑龙江|湖南|安徽|山东|新疆|江苏|浙江|江西|湖北|广西|甘肃|山西|内蒙古?|陕西|吉林|福建|贵州|广东|"
+    "青海|西藏|四川|宁夏|海南|台湾|香港|澳门"
+)
+_CITIES = (
+    "石家庄|唐山|秦皇岛|邯郸|邢台|保定|张家口|承德|沧州|廊坊|衡水|太原|大同|呼和浩特|包头|赤峰|沈阳|大连|鞍山|长春|哈尔滨|齐齐哈尔|"
+    "南京|无锡|徐州|苏州|杭州|宁波|温州|合肥|福州|厦门|泉州|南昌|九江|济南|青岛|淄博|烟台|潍坊|济宁|临沂|德州|聊城|菏泽|郑州|开封|洛阳|安阳|"
+    "新乡|南阳|商丘|信阳|周口|武汉|宜昌|襄阳|长沙|株洲|湘潭|广州|深圳|珠海|东莞|佛山|南宁|桂林|海口|三亚|成都|绵阳|贵阳|遵义|昆明|大理|拉萨|"
+    "西安|宝鸡|咸阳|渭南|延安|兰州|天水|西宁|银川|乌鲁木齐"
+)
+_DISTRICTS = (
+    "东城|西城|朝阳|海淀|丰台|石景山|门头沟|房山|通州|顺义|昌平|大兴|怀柔|平谷|密云|延庆|宣武|崇文|燕郊|"
+    "望京|回龙观|天通苑|亦庄|方庄|劲松|潘家园|双井|中关村|五道口|上地|西二旗|苹果园|八宝山|五棵松|木樨园|木樨地|清河|六里桥|马家堡|角门|宋家庄|"
+    "酒仙桥|三里屯|和平里|安贞|北苑|立水桥|西三旗|沙河|良乡|旧宫|黄村|梨园|果园|管庄|定福庄|青年路|十里堡|呼家楼|团结湖|左家庄|三元桥|东坝|"
+    "常营|草房|刘家窑|蒲黄榆|永定门|广安门|牛街|白纸坊|德胜门|新街口|什刹海|鼓楼|交道口|东四|东直门|西直门|朝阳门|建国门|崇文门|前门|天桥"
+)
+_PLACE = rf"(?:{_PROVINCES}|{_CITIES}|{_DISTRICTS})"
+# No name of a place holds these: they part it from what was said before.
+_STOP = "的了是在住到我你他她它咱俺您们家就把那这去从往寄送搬来说有还跟和与及给让被请找问叫吃喝用开走过着呢吗啊哦嗯呃每天很不没也都再又先会能要想看见于各某几哪什么里边附近个位次名片种克，,。；;：:！!？?、\\s"
+_NAME = rf"[^{_STOP}0-9A-Z]"
+_AREA = rf"(?:{_NAME}{{1,7}}?(?:省|自治区|自治州|市|地区|区|县|旗|镇|乡|街道办?|开发区|社区|村委会|村|屯|新区)|{_PLACE}(?:省|市|区|县|镇|街道|地区)?)"
+_STREET_END = "路|大街|街|大道|胡同|巷|弄|条|里|道|桥|门外|门内|营|庄|村|屯|堡|坊"
+_ESTATE_END = (
+    "小区|花园|家园|公寓|大厦|新村|大院|宿舍楼?|家属院|家属楼|佳苑|馨苑|嘉园|苑|园|府|庭|湾|山庄|别墅|华庭|名都|新城|城|公馆|广场|院"
+)
+_NAMED = rf"{_NAME}{{1,8}}(?:{_ESTATE_END}|{_STREET_END})(?:[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段))?"
+_NO = rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁])+(?:[\-－之](?:[0-9]|{DIGIT})+)*|[A-Z][0-9]*|[甲乙丙丁])"
+_HOUSE_END = "号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支"
+_NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
+_HOUSE = rf"{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}"
+_ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{DIGIT})(?:室|房|号)?"
+_JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿){{0,3}}"
+
+_AREAS = rf"{_AREA}(?:{_JOIN}{_AREA})*"
+_NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM}))*"
+_WHOLE = re.compile(
+    rf"(?P<areas>{_AREAS}{_JOIN})?(?P<named>{_NAMED}(?:{_JOIN}{_NAMED})?{_JOIN})?(?P<numbers>{_NUMBERS})?"
+)
+# A building with a unit, or a room in a building, is somebody's home without any name.
+_HOME = re.compile(rf"{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])")
+_LANE = re.compile(rf"{_NAME}{{1,4}}胡同")
+_GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
+
+_LIVES = re.compile(
+    r"(?:住址|地址|户口|户籍|籍贯|现住|常住|居住|老家|住在|家住|搬到|搬去|搬家到|寄到|寄往|寄去|送到|快递到|邮到|发到|家在|家就在|家是|租在|租房在|定居|住|家)"
+    rf"(?:(?:是|在|到|就|现在|目前|一直|也|还|都|地|所在地|写|填|我|于|:|：|，|,|\s|{FILLER}){{0,5}})$"
+)
+_LABEL = re.compile(r"(?:家庭住址|居住地址|现住址|联系地址|通讯地址|户籍地址|住址|地址|户口所在地)\s?[:：]\s*(?P<rest>[^，,。；;！!？?\n]{4,40})")
+_CLINIC = re.compile(
+    "诊室|取药|检查|抽血|药房|缴费|化验|窗口|住院部|门诊|急诊|病房|病区|病床|科室|拍片|导诊|挂号|B超|CT|核磁|大厅|候诊|针灸科|推拿|煎药|电梯|会议|教室"
+)
+_INSTITUTE = re.compile(r"[^，,。\s]{0,12}?(?:医院|中医院|卫生院|卫生所|诊所|药店|同仁堂|大学|学院|研究所|疾控|公园|地铁|车站|机场|商场|超市|饭店|菜市场|派出所|法院|产的|特产)")
+_GENERIC = re.compile(
+    "^(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|县城|乡镇|村|平房|楼房|宿舍|医院|住院|出院|公园|花园|家园|一楼|[一二三四五六七八九十0-9]+楼|[一二三四五六七八九十0-9]+层|马路|路|大街|街|道|门|城里|市区|郊区|老城区|病区|学校宿舍|单位宿舍|公司宿舍|北京市?|省|市)+$"
+)
+_PARTS_OF_BODY = re.compile("^(?:心前|心|肝|肾|胃|脾|肺|腰|腰骶|骶|背|肩|颈|项|胸|胁|腹|下腹|上腹|脐|膝|头|颞|病|灾|疫|山|时|误|盲|禁)区$")
+
+
+def find_addresses(text: str) -> list[TextSpan]:
+    """Addresses in a folded ``text``; the place of the clinic, of an institution or of the body is none."""
+    return [*_labelled(text), *_written(text), *_homes(text), *_lanes(text)]
+
+
+def _labelled(text: str) -> Iterator[TextSpan]:
+    for match in _LABEL.finditer(text):
+        yield TextSpan("address", match.start("rest"), match.end("rest"), 0.8, "announced")
+
+
+def _written(text: str) -> Iterator[TextSpan]:
+    at = 0
+    while at < len(text):
+        match = _WHOLE.match(text, at)
+        if match is None or not match[0]:
+            at += 1
+            continue
+        found = _judge(text, match)
+        if found:
+            yield found
+        at = max(at + 1, found.end) if found else at + 1
+
+
+def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
+    """Enough of an address: a name and a number, two areas or one with a verb of living before them."""
+    start, end = match.start(), match.start() + len(match[0].rstrip(" ,，、-的\n"))
+    said = text[start:end]
+    lives = _LIVES.search(text[max(0, start - 16) : start]) is not None
+    areas, named, numbers = (match[name] or "" for name in ("areas", "named", "numbers"))
+    if _INSTITUTE.match(text, end) and not numbers or _CLINIC.search(text[start : end + 8]) and not lives:
+        return None
+    if _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
+        return None
+    levels = len(re.findall(_AREA, areas))
+    if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
+        return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
+    if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):
+        return TextSpan("address", start, end, 0.7, "where-somebody-lives")
+    if levels and named and re.search(r"(?:路|大街|胡同|小区|村|家园|花园|公寓|新村)", named):
+        return TextSpan("address", start, end, 0.6, "area-and-name")
+    return None
+
+
+def _homes(text: str) -> Iterator[TextSpan]:
+    for match in _HOME.finditer(text):
+        if not _CLINIC.search(text[max(0, match.start() - 6) : match.end() + 6]):
+            tail = re.compile(rf"(?:{_JOIN}(?:{_HOUSE}|{_ROOM}))*").match(text, match.end())
+            end = tail.end() if tail else match.end()
+            yield TextSpan("address", match.start(), end, 0.8, "building-and-unit")
+
+
+def _lanes(text: str) -> Iterator[TextSpan]:
+    for match in _LANE.finditer(text):
+        if not _GENERIC_LANE.match(match[0]) and not re.search("[条个些段]胡同$", match[0]):
+            yield TextSpan("address", match.start(), match.end(), 0.5, "lane")
