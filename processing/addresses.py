@@ -25,30 +25,45 @@ _DISTRICTS = (
     "常营|草房|刘家窑|蒲黄榆|永定门|广安门|牛街|白纸坊|德胜门|新街口|什刹海|鼓楼|交道口|东四|东直门|西直门|朝阳门|建国门|崇文门|前门|天桥"
 )
 _PLACE = rf"(?:{_PROVINCES}|{_CITIES}|{_DISTRICTS})"
-# No name of a place holds these: they part it from what was said before.
-_STOP = "的了是在住到我你他她它咱俺您们家就把那这去从往寄送搬来说有还跟和与及给让被请找问叫吃喝用开走过着呢吗啊哦嗯呃每天很不没也都再又先会能要想看见于各某几哪什么里边附近个位次名片种克，,。；;：:！!？?、\\s"
-_NAME = rf"[^{_STOP}0-9A-Z]"
-_AREA = rf"(?:{_NAME}{{1,7}}?(?:省|自治区|自治州|市|地区|区|县|旗|镇|乡|街道办?|开发区|社区|村委会|村|屯|新区)|{_PLACE}(?:省|市|区|县|镇|街道|地区)?)"
+# No name of a place holds these, or begins with the others: they part it from what was said before.
+_NEVER = "的了是在住到我你他她它咱俺您们把这那去给被让着呢吗啊哦嗯呃很不没也都又再吃喝说叫每什么几某哪从寄送搬往就找用请附,，、。；;：:！!？?\\s"
+_NOT_FIRST = "家来有还跟和与及问开走过先会能要想看见于各里边近个位次名片种克址回"
 _STREET_END = "路|大街|街|大道|胡同|巷|弄|条|里|道|桥|门外|门内|营|庄|村|屯|堡|坊"
 _ESTATE_END = (
     "小区|花园|家园|公寓|大厦|新村|大院|宿舍楼?|家属院|家属楼|佳苑|馨苑|嘉园|苑|园|府|庭|湾|山庄|别墅|华庭|名都|新城|城|公馆|广场|院"
 )
-_NAMED = rf"{_NAME}{{1,8}}(?:{_ESTATE_END}|{_STREET_END})(?:[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段))?"
+_SECTION = "(?:[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段))?"
+_AREA_END = "省|自治区|自治州|市|地区|区|县|旗|镇|乡|街道办?|开发区|社区|村委会|村|屯|新区"
 _NO = rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁])+(?:[\-－之](?:[0-9]|{DIGIT})+)*|[A-Z][0-9]*|[甲乙丙丁])"
 _HOUSE_END = "号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支"
 _NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
 _HOUSE = rf"{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}"
 _ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{DIGIT})(?:室|房|号)?"
 _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿){{0,3}}"
-
-_AREAS = rf"{_AREA}(?:{_JOIN}{_AREA})*"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM}))*"
-_WHOLE = re.compile(
-    rf"(?P<areas>{_AREAS}{_JOIN})?(?P<named>{_NAMED}(?:{_JOIN}{_NAMED})?{_JOIN})?(?P<numbers>{_NUMBERS})?"
-)
+
+
+def _area(first: str) -> str:
+    inner = f"[^{_NEVER}0-9A-Z]"
+    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})|{_PLACE}(?:省|市|区|县|镇|街道|地区)?)"
+
+
+def _whole(first: str) -> re.Pattern[str]:
+    """Areas, named streets and estates, numbers; a name begins with a character of the set ``first``."""
+    area = _area(first)
+    named = rf"{first}[^{_NEVER}0-9A-Z]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
+    return re.compile(
+        rf"(?P<areas>{area}(?:{_JOIN}{area})*{_JOIN})?(?P<named>{named}(?:{_JOIN}{named})?{_JOIN})?(?P<numbers>{_NUMBERS})?"
+    )
+
+
+_FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
+_AREA = re.compile(_area(_FIRST))
+_WHOLE = _whole(_FIRST)
+_WHOLE_AFTER_LIVES = _whole(f"[^{_NEVER}0-9A-Z]")
 # A building with a unit, or a room in a building, is somebody's home without any name.
 _HOME = re.compile(rf"{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])")
-_LANE = re.compile(rf"{_NAME}{{1,4}}胡同")
+_LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
 
 _LIVES = re.compile(
@@ -79,7 +94,8 @@ def _labelled(text: str) -> Iterator[TextSpan]:
 def _written(text: str) -> Iterator[TextSpan]:
     at = 0
     while at < len(text):
-        match = _WHOLE.match(text, at)
+        pattern = _WHOLE_AFTER_LIVES if _LIVES.search(text[max(0, at - 16) : at]) else _WHOLE
+        match = pattern.match(text, at)
         if match is None or not match[0]:
             at += 1
             continue
@@ -99,7 +115,7 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
         return None
     if _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
         return None
-    levels = len(re.findall(_AREA, areas))
+    levels = len(_AREA.findall(areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
     if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):

@@ -35,7 +35,7 @@ _SURNAMES = frozenset(
 )
 _TITLES = (
     "老先生|先生|女士|小姐|太太|老太太|阿姨|姨|大爷|大妈|大娘|大叔|叔叔|叔|伯伯|大伯|伯父|伯母|婶|奶奶|爷爷|大姐|姐姐|姐|大哥|哥|"
-    "师傅|老师|同志|老爷子|老师傅|同学|总|女士家属|婆婆|阿婆|阿公|老弟|小妹|家的|家属|某某|某|氏"
+    "师傅|老师|同志|老爷子|老师傅|同学|总|女士家属|婆婆|阿婆|阿公|老弟|小妹|家的|家属|某某|某"
 )
 # Characters that bind a sentence together are no surname, however alike they sound (是先生 is not 石先生).
 _FUNCTION = frozenset("是有在和跟问给让到的不就还又都那哪这也很了着过要会能可把被从向往对为以而或但因所只没再")
@@ -58,6 +58,7 @@ _BEFORE_PERSON = re.compile(
 _AFTER_PERSON = re.compile(
     r"(?:先生|女士|小姐|同志|阿姨|大爷|您|你|我|他|她|来|说|今年|今天|的药|的病|的号|的方|的家属|的脉|的单子|同学|在吗|在不在|请|啊|呀|呢|到了|进来|那个|回来|走了|昨天|上次|怎|哪|$|[，,。！!？?；;：:\n\s])"
 )
+_CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
 _GAP = r"[\s·・,，]{0,2}"
 
 
@@ -114,6 +115,12 @@ class _Page:
     def means_person(self, start: int, end: int) -> bool:
         before, after = self.text[max(0, start - 6) : start], self.text[end : end + 6]
         return _BEFORE_PERSON.search(before) is not None and _AFTER_PERSON.match(after) is not None
+
+    def is_addressed(self, start: int, end: int) -> bool:
+        """Somebody is called: 小白啊, 小区你坐."""
+        return (start == 0 or self.text[start - 1] in "，,。！!？?；;：:\n ") and (
+            _CALL.match(self.text, end) is not None
+        )
 
     def means_herb(self, start: int, end: int) -> bool:
         """Something that is weighed, prepared or listed with other remedies."""
@@ -201,8 +208,9 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
             yield TextSpan("name", start, title.end(), 0.8 if sure else 0.5, "surname-and-title")
         small = text[start - 1 : start]
         if small and small in _SMALL and sure and len(name.surname) == 1:
-            if not page.cuts_word(start - 1, end) and (
-                page.means_person(start - 1, end) or (exact and not page.means_herb(start - 1, end))
+            if page.is_addressed(start - 1, end) or (
+                not page.cuts_word(start - 1, end)
+                and (page.means_person(start - 1, end) or (exact and not page.means_herb(start - 1, end)))
             ):
                 yield TextSpan("name", start - 1, end, 0.6, "nickname")
         if re.search(r"(?:我|免贵|您|你|他|她|患者|病人|儿子|女儿)?姓$", text[max(0, start - 4) : start]) and (

@@ -20,13 +20,13 @@ _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
 # What a number counts or measures.
 _UNIT = re.compile(
-    r"\s?(?:[克钱斤升毫度次天日月年岁周点分秒个片粒丸袋付副剂贴服颗包瓶盒支元块毛米厘公里步人层楼诊页条遍回倍成折%％℃百千万亿种味椎期级型床站斤年座寸穴]"
+    r"\s?(?:[克钱斤升毫度次天日月年岁周点分秒个片粒丸袋付副剂贴服颗包瓶盒支元块毛米厘公里步人层楼诊页条遍回倍成折%％℃百千万亿种味椎期级型床站座寸穴下直样般定起些边会旦辈家口头]"
     r"|MG|ML|MMOL|UMOL|NG|UG|KG|CM|MM|BPM|IU|G\b|U\b|L\b)"
 )
 _MEASURE = re.compile(
     "血压|高压|低压|体温|血糖|心率|脉搏|体重|身高|步数|血脂|尿酸|肌酐|转氨酶|白细胞|血红|血小板|胆固醇|甘油|糖化|指标|化验|结果|"
     "价格|多少钱|花了|收费|费用|挂号费|红包|转账|复诊|预约|下次|今年|年龄|每次|每天|一天|一共|大约|差不多|批准文号|国药准字|批号|"
-    "剂量|用量|处方|穴|针|诊室|房间|叫到|排到|还有|前面"
+    "剂量|用量|处方|穴|针|诊室|房间|叫到|排到"
 )
 _ENOUGH_TO_IGNORE_UNITS = 7
 _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 8
@@ -59,7 +59,7 @@ _LABELS = (
     ),
     _Label(
         "phone",
-        "电话|手机|座机|号码|联系方式|固话|打给我|拨打?|分机|传真|小灵通|热线|打到|联系我|尾号|给我打|家里的号",
+        "电话|手机|座机|号码|联系方式|固话|打给我|拨打?|分机|传真|小灵通|热线|打到|联系我|给我打|家里的号",
         5,
         12,
     ),
@@ -68,6 +68,8 @@ _LABELS = (
 )
 _LABEL = re.compile("|".join(f"(?P<{label.kind}>{label.words})" for label in _LABELS))
 _BY_KIND = {label.kind: label for label in _LABELS}
+_TAIL = re.compile("(?:尾号|[后末]四位|最后[三四几]位|尾数)")
+_TAIL_DIGITS = 3
 _BACK = re.compile(
     r"[\s，,。.、]?(?:这个?|那个?|就|嗯|呃)?(?:是|为)?(?:我|咱|俺|他|她|您|你|本人|家属|孩子|老伴|爱人|患者)?(?:家|妈|爸|儿子|女儿)?(?:里)?的?(?:新|老|旧)?"
 )
@@ -183,7 +185,8 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
             continue  # 医保卡号: the first of them speaks for both
         begin, until = _reach(text, labels, place)
         goes = _goes(text, [run for run in runs if begin <= run.start < until], begin, label)
-        if sum(len(go.digits) for go in goes) >= label.least:
+        least = _TAIL_DIGITS if goes and _TAIL.search(text, match.end(), goes[0].start) else label.least
+        if sum(len(go.digits) for go in goes) >= least:
             begin = _with_letters(text, goes[0].start)
             spans = list(_joined(text, goes, label.kind, 0.7, "announced"))
             yield TextSpan(label.kind, begin, spans[0].end, 0.7, "announced")
@@ -263,7 +266,9 @@ def _handles(text: str, labels: Sequence[re.Match[str]]) -> Iterator[TextSpan]:
             if _is_handle(text, match):
                 yield TextSpan("wechat", match.start(), match.end(), 0.8, "announced")
                 break
-    for match in re.finditer(r"[A-Z][A-Z0-9_\-]{5,19}", text):
+    for match in _HANDLE.finditer(text):
+        if len(match[0]) < 6 or not re.search("[A-Z]", match[0]):
+            continue
         after = _BACK.match(text, match.end())
         if after and re.compile("微信|QQ|VX").match(text, after.end()):
             yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")

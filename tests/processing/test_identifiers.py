@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from processing.identifiers import find_identifiers
+from processing.names import RegisteredName
+from processing.numbers import has_valid_check
+from processing.spoken import cardinal, digit_runs, fold
+from tests.processing.identifier_sentences import TERMS, look_alikes, measure, with_identifiers
+
+
+@pytest.mark.parametrize("held_back", [False, True], ids=["wordings tuned by", "wordings held back"])
+def test_identifiers_are_found_and_look_alikes_left_alone(held_back: bool) -> None:
+    score = measure(
+        [*with_identifiers(250, held_back=held_back), *look_alikes(250, held_back=held_back)],
+    )
+    assert score.recall >= 0.99, score.missed
+    assert score.precision >= 0.95, score.wrong
+
+
+def test_the_set_is_the_same_on_every_run_and_holds_every_kind() -> None:
+    sentences = with_identifiers(250, held_back=True)
+    assert sentences == with_identifiers(250, held_back=True)
+    assert len({kind for sentence in sentences for kind, _, _ in sentence.spans}) == 9
+    assert len({sentence.text for sentence in sentences}) > 200
+
+
+def found(text: str, *names: str, terms: tuple[str, ...] = TERMS) -> list[tuple[str, str]]:
+    spans = find_identifiers(text, [RegisteredName(name) for name in names], terms)
+    return [(span.kind, text[span.start : span.end]) for span in spans]
+
+
+@pytest.mark.parametrize(
+    ("registered", "said"),
+    [
+        ("单雄飞", "善雄飞"),
+        ("解小梅", "谢晓玫"),
+        ("仇振华", "裘震华"),
+        ("曾丽萍", "增丽萍"),
+        ("查良玉", "扎良玉"),
+        ("盖春生", "葛春生"),
+        ("区志强", "欧志强"),
+        ("尉迟文静", "玉池文静"),
+    ],
+)
+def test_a_name_of_many_readings_is_known_by_the_reading_of_a_surname(registered: str, said: str) -> None:
+    assert found(f"请{said}进来", registered) == [("name", said)]
+
+
+@pytest.mark.parametrize("title", ["先生", "女士", "阿姨", "大爷", "奶奶", "师傅"])
+def test_people_are_called_by_surname_and_title(title: str) -> None:
+    assert found(f"王{title}您好", "王秀英") == [("name", f"王{title}")]
+    assert found(f"李{title}您好", "王秀英") == []
+
+
+def test_a_herb_is_a_herb_whoever_is_called_like_it() -> None:
+    assert found("黄芪三十克，陈皮十克", "黄芪", "陈皮") == []
+    assert found("患者黄芪，女", "黄芪") == [("name", "黄芪")]
+    assert found("何首乌十五克", "何首吾", terms=()) == []
+    assert found("徐长卿十克", "徐长清") == []
+    assert found("徐长卿请进", "徐长清", terms=()) == [("name", "徐长卿")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["１３８００１３８０００", "138 0013 8000", "138-0013-8000", "幺三八，嗯，零零一三，八零零零", "一三八两个零一三八三个零"],
+)
+def test_a_mobile_number_is_one_however_it_is_written_or_said(text: str) -> None:
+    assert found(text) == [("phone", text)]
+
+
+def test_an_id_number_with_a_wrong_check_character_is_hidden_all_the_same() -> None:
+    assert has_valid_check("11010519491231002X")
+    assert not has_valid_check("110105194912310021")
+    for number in ("11010519491231002X", "110105194912310021"):
+        assert found(number) == [("id_number", number)]
+
+
+def test_a_number_half_recognised_beside_its_name_is_hidden() -> None:
+    assert found("身份证号是幺幺零幺零五什么来着") == [("id_number", "幺幺零幺零五")]
+    assert found("门诊号 3021") == [("record_number", "3021")]
+    assert found("手机尾号4567") == [("phone", "4567")]
+
+
+def test_folding_keeps_every_place() -> None:
+    for text in ("ｗｘ＿１２３", "電話號碼", "ß㈱ﬁ", "…—"):
+        assert len(fold(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "value"), [("十", 10), ("十五", 15), ("三十六", 36), ("一百三", 130), ("一百零二", 102), ("二百一十五", 215)]
+)
+def test_numbers_said_as_numbers_have_their_value(said: str, value: int) -> None:
+    assert cardinal(said) == value
+
+
+def test_digits_keep_their_places_through_fillers_and_repetitions() -> None:
+    (run,) = digit_runs("幺三八嗯两个零X")
+    assert run.digits == "13800X"
+    assert (run.start, run.end) == (0, 8)
