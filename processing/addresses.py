@@ -67,14 +67,16 @@ _LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
 
 _LIVES = re.compile(
-    r"(?:住址|地址|户口|户籍|籍贯|现住|常住|居住|老家|住在|家住|搬到|搬去|搬家到|寄到|寄往|寄去|送到|快递到|邮到|发到|家在|家就在|家是|租在|租房在|定居|住|家)"
+    r"(?:住址|地址|户口|户籍|籍贯|现住|常住|居住|老家|住在|家住|搬到|搬去|搬家到|寄到|寄往|寄去|送到|快递到|邮到|发到|家在|家就在|家是|租在|租房在|定居|(?:村子?|小区|社区|街道|胡同|地方|地儿)叫|住|家)"
     rf"(?:(?:是|在|到|就|现在|目前|一直|也|还|都|地|所在地|写|填|我|于|:|：|，|,|\s|{FILLER}){{0,5}})$"
 )
+_LIVES_AFTER = re.compile(r"(?:那边|附近|那儿|那块儿?|那里|里)?(?:租房|租了|租的|住|定居|买的?房|安家|有套房|过来|赶来|来的|赶过来|坐车来)")
 _LABEL = re.compile(r"(?:家庭住址|居住地址|现住址|联系地址|通讯地址|户籍地址|住址|地址|户口所在地)\s?[:：]\s*(?P<rest>[^，,。；;！!？?\n]{4,40})")
 _CLINIC = re.compile(
     "诊室|取药|检查|抽血|药房|缴费|化验|窗口|住院部|门诊|急诊|病房|病区|病床|科室|拍片|导诊|挂号|B超|CT|核磁|大厅|候诊|针灸科|推拿|煎药|电梯|会议|教室"
 )
 _INSTITUTE = re.compile(r"[^，,。\s]{0,12}?(?:医院|中医院|卫生院|卫生所|诊所|药店|同仁堂|大学|学院|研究所|疾控|公园|地铁|车站|机场|商场|超市|饭店|菜市场|派出所|法院|产的|特产)")
+_KNOWN_NAME = re.compile("路|大街|胡同|小区|村|家园|花园|公寓|新村|营|庄")
 _GENERIC = re.compile(
     "^(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|县城|乡镇|村|平房|楼房|宿舍|医院|住院|出院|公园|花园|家园|一楼|[一二三四五六七八九十0-9]+楼|[一二三四五六七八九十0-9]+层|马路|路|大街|街|道|门|城里|市区|郊区|老城区|病区|学校宿舍|单位宿舍|公司宿舍|北京市?|省|市)+$"
 )
@@ -109,18 +111,20 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     """Enough of an address: a name and a number, two areas or one with a verb of living before them."""
     start, end = match.start(), match.start() + len(match[0].rstrip(" ,，、-的\n"))
     said = text[start:end]
-    lives = _LIVES.search(text[max(0, start - 16) : start]) is not None
+    lives = bool(_LIVES.search(text[max(0, start - 16) : start]) or _LIVES_AFTER.match(text, end))
     areas, named, numbers = (match[name] or "" for name in ("areas", "named", "numbers"))
     if _INSTITUTE.match(text, end) and not numbers or _CLINIC.search(text[start : end + 8]) and not lives:
         return None
     if _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
+        return None
+    if re.fullmatch(f"(?:{_PROVINCES})(?:省|市)?", said):
         return None
     levels = len(_AREA.findall(areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
     if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):
         return TextSpan("address", start, end, 0.7, "where-somebody-lives")
-    if levels and named and re.search(r"(?:路|大街|胡同|小区|村|家园|花园|公寓|新村)", named):
+    if levels >= 3 or (re.search("[省市区县镇乡]", areas) and _KNOWN_NAME.search(named)):
         return TextSpan("address", start, end, 0.6, "area-and-name")
     return None
 

@@ -46,7 +46,7 @@ _WORDS = frozenset(
     "小时 小于 大于 小高 小白 小黄 小米 小麦 小方 小心 小安 小叶 小周 小金 小石 小苏打 老年 老是 老黄 老高 老白 老方 阿胶 小便 小腹 小肠 小腿 小指 小儿 小孩 小柴胡 小青龙 小建中 小陷胸 小茴香 "
     "小蓟 小满 老公 老婆 老伴 老师 老家 老人 老毛病 老花 老样子 老话 小杯 小碗 小包 小袋 小雨 小雪 小寒 小暑 小毛病 小路 小鱼 小牛 小羊 小马 小龙 小熊 小江 小常识 小康 小盖 小区 老区 小车 老车 "
     "小段 小时候 小项 小管 小单 小范围 小关节 小房 小店 小花 小草 小强度 小火 小汤 小水 小池 小边 小脸 小心 小样 小计 小任务 小石头 小结 小量 小剂量 小包装 小苗 小葱 小白菜 小黄米 小米粥 老汤 老毛 "
-    "伟大 明显 强烈 文化 秀气 精神 经常 京城 静脉 颈椎 经络 经期 晴天 清楚 轻松 情绪 情况 时间 实在 事情 身体 声音 生气 症状 治疗 知道 植物 指标 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑".split()
+    "东西 缓解 了解 理解 分解 溶解 伟大 明显 强烈 文化 秀气 精神 经常 京城 静脉 颈椎 经络 经期 晴天 清楚 轻松 情绪 情况 时间 实在 事情 身体 声音 生气 症状 治疗 知道 植物 指标 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑".split()
 )
 _DOSE = re.compile(r"[\s,，、]?(?:各|用|量|是|到|加到|减到|改成|改为)?\s?(?:[0-9]+(?:\.[0-9]+)?|[一二三四五六七八九十百两半零]+)\s?(?:克|钱|两|G\b|G|毫升|片|粒|丸|枚|只|条|袋|斤)")
 _BEFORE_HERB = re.compile(r"(?:用|加|减|去|配|开|含|入|服|吃|喝|煎|炒|炙|生|制|重用|轻用|佐|君|臣|味|药|方|汤|散|以|取|合|泡|炖|黑|怀|川|云|把)$")
@@ -108,6 +108,10 @@ class _Page:
             first < end and last > start and not (start <= first and last <= end and (first, last) != (start, end))
             for first, last in self.words
         )
+
+    def crosses(self, place: int) -> bool:
+        """Whether a word begins before ``place`` and ends after it."""
+        return any(first < place < last for first, last in self.words)
 
     def in_term(self, start: int, end: int) -> bool:
         return any(first <= start and end <= last for first, last in self.term_places)
@@ -171,7 +175,11 @@ def _sounds_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
     if _DOSE.match(page.text, end):
         return False
     if len(name.surname) + len(name.given) >= 3:
-        return not (set(said) & _FUNCTION and page.cuts_word(start, end)) and said not in page.terms
+        if page.means_person(start, end):
+            return True
+        return said not in page.terms and not (
+            page.cuts_word(start, end) and (set(said) & _FUNCTION or page.crosses(start) and page.crosses(end))
+        )
     if page.means_person(start, end) and not page.cuts_word(start, end):
         return True
     return said[0] in _SURNAMES and not page.cuts_word(start, end) and not set(said) & _FUNCTION
@@ -202,7 +210,7 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
         else:
             sure = True
         title = re.compile(_TITLES).match(text, end)
-        if title and not set(text[start:end]) & _FUNCTION and not _crosses(page, start, title.end()) and (
+        if title and not set(text[start:end]) & _FUNCTION and not page.crosses(start) and (
             sure or page.means_person(start, title.end())
         ):
             yield TextSpan("name", start, title.end(), 0.8 if sure else 0.5, "surname-and-title")
@@ -221,11 +229,6 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
         for match in re.finditer(f"[小阿]{re.escape(name.given[-1])}", text):
             if page.means_person(*match.span()) and not page.cuts_word(*match.span()):
                 yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
-
-
-def _crosses(page: _Page, start: int, end: int) -> bool:
-    """Whether a word begins before ``start`` and reaches into it (今天和 | 阿姨)."""
-    return any(first < start < last for first, last in page.words)
 
 
 def _places(page: _Page, name: str, surname: int = 0, fuzzy: bool = True) -> Iterator[tuple[int, int, bool]]:

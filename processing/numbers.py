@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from processing.spoken import DIGIT, FILLER, Run, digit_runs
+from processing.spoken import DIGIT, FILLER, GAP, Run, digit_runs
 from processing.textspan import Kind, TextSpan
 
 # GB 11643: region, birth date, sequence, check character (ISO 7064 MOD 11-2).
@@ -68,6 +68,8 @@ _LABELS = (
 )
 _LABEL = re.compile("|".join(f"(?P<{label.kind}>{label.words})" for label in _LABELS))
 _BY_KIND = {label.kind: label for label in _LABELS}
+# The birth date in an ID number may be said as one.
+_DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
 _TAIL = re.compile("(?:尾号|[后末]四位|最后[三四几]位|尾数)")
 _TAIL_DIGITS = 3
 _BACK = re.compile(
@@ -80,7 +82,7 @@ _PLATE = re.compile(
     rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{4,5}}(?![A-Z0-9])"
 )
 _SPOKEN_MARK = rf"(?:[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
-_HANDLE = re.compile(rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|{FILLER}){{0,3}}{_SPOKEN_MARK})*")
+_HANDLE = re.compile(rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*")
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 _MAIL = re.compile(r"[A-Z0-9][A-Z0-9._%+\-]*(?:@|[艾埃]特)[A-Z0-9.\-]+(?:\.|点)[A-Z]{2,}")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
@@ -92,7 +94,7 @@ def find_numbers(text: str) -> list[TextSpan]:
     runs = digit_runs(text)
     labels = list(_LABEL.finditer(text))
     return [
-        *_by_shape(runs),
+        *_by_shape(text, runs),
         *_in_goes(text, runs),
         *_announced(text, runs, labels),
         *_named_after(text, runs),
@@ -107,10 +109,11 @@ def has_valid_check(number: str) -> bool:
     return "10X98765432"[total % 11] == number[17]
 
 
-def _by_shape(runs: Iterable[Run]) -> Iterator[TextSpan]:
+def _by_shape(text: str, runs: Iterable[Run]) -> Iterator[TextSpan]:
     for run in runs:
         found = [*_ids(run), *_telephones(run)]
-        yield from found
+        for span in found:
+            yield replace(span, start=span.start - (text[span.start - 1 : span.start] == "+"))
         if not found and len(run.digits) >= _LONG and len(run.digits) >= 2.5 * run.groups:
             kind: Kind = "phone" if run.digits[0] in "01" and len(run.digits) < 14 else "id_number"
             if not run.cardinals:
@@ -238,16 +241,20 @@ def _is_counted(text: str, run: Run, *, started: bool, label: _Label) -> bool:
     return _UNIT.match(text, run.end) is not None or text[run.end : run.end + 1] in set("到至比")
 
 
-def _named_after(text: str, runs: Iterable[Run]) -> Iterator[TextSpan]:
+def _named_after(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
     """A number followed by what it is: 12345 是我的病历号."""
-    for run in runs:
+    for place, run in enumerate(runs):
         bridge = _BACK.match(text, run.end)
         label = _LABEL.match(text, bridge.end()) if bridge else None
         if bridge is None or label is None or bridge.end() - run.end > _REACH_BACK:
             continue
         kind = _BY_KIND[label.lastgroup]  # type: ignore[index]
-        if len(run.digits) >= max(4, kind.least) and (bridge[0].strip("，,。.、 ") or len(run.digits) >= 6):
-            yield TextSpan(kind.kind, _with_letters(text, run.start), run.end, 0.6, "named-after")
+        first = place
+        while first and _DATED_GAP.fullmatch(text, runs[first - 1].end, runs[first].start):
+            first -= 1
+        count = sum(len(each.digits) for each in runs[first : place + 1])
+        if count >= max(4, kind.least) and (bridge[0].strip("，,。.、 ") or count >= 6):
+            yield TextSpan(kind.kind, _with_letters(text, runs[first].start), run.end, 0.6, "named-after")
 
 
 def _handles(text: str, labels: Sequence[re.Match[str]]) -> Iterator[TextSpan]:
