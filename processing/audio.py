@@ -187,9 +187,7 @@ def mix_pcm(
     sounds = [_sound_of(source) for source in sources]
     inputs = [arg for source in sources for arg in input_args(source.path)]
     graph = ["-filter_complex", _mix_graph(sounds), "-map", "[mix]"]
-    run_ffmpeg(
-        [*inputs, *graph, "-f", "s16le", str(out.resolve())], duration_s=duration_s, progress=progress
-    )
+    run_ffmpeg([*inputs, *graph, "-f", "s16le", str(out.resolve())], duration_s=duration_s, progress=progress)
     return _channels(sounds)
 
 

@@ -10,18 +10,22 @@ from processing.textspan import TextSpan
 
 _SPACE = rf"(?:[\s,，、]|{FILLER}){{0,2}}"
 _NUMBER = r"(?:[0-9]{1,2}|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
-_YEAR = rf"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
+_YEAR = f"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
 _MONTH = rf"(?:的|是|那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
-_DAY = rf"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
+_DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])日?(?!\d)"
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
 _COMPACT = r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
 _FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
-    rf"(?P<date>{_WRITTEN}|{_COMPACT}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|(?<!\d)(?:19|20)\d\d(?!\d))"
+    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|"
+    r"(?<!\d)(?:19|20)\d\d(?!\d))"
 )
 
-_BORN = r"(?:出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|生人|(?:什么时候|几月几号|哪[一天年]*|几几年|哪年哪月)生(?:的|人)?)"
+_BORN = (
+    "(?:出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|生人|(?:什么时候|几月几号|"
+    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?)"
+)
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
 _AFTER = re.compile(
     rf"[\s,，、]?(?:那天|那年|这天|晚上|早上|夜里|凌晨|是|在|我|他|她|孩子|老家|北京|的时候){{0,2}}"
@@ -33,7 +37,10 @@ _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 _OF_ONESELF = re.compile(r"(?:我|他|她|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿)(?:呢|啊)?是?$")
 _ENDS = re.compile(r"(?:的|生的)(?:[，,。.！!？?；;\s]|$|属)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]")
 # What else a date beside these words can be the date of.
-_OTHER = re.compile("复诊|就诊|手术|住院|开始|检查|化验|体检|发病|来看|看病|预约|复查|拍片|做的|做过|起病|挂号|末次|月经|预产|服药|打针|接种|过敏")
+_OTHER = re.compile(
+    "复诊|就诊|手术|住院|开始|检查|化验|体检|发病|来看|看病|预约|复查|拍片|做的|做过|"
+    "起病|挂号|末次|月经|预产|服药|打针|接种|过敏"
+)
 
 
 def find_birth_dates(text: str) -> list[TextSpan]:
@@ -50,7 +57,12 @@ def _found(text: str) -> Iterator[TextSpan]:
             yield TextSpan("birth_date", start, match.end(), 0.9, "announced")
         elif _AFTER.match(text, match.end()):
             yield TextSpan("birth_date", start, match.end(), 0.8, "named-after")
-        elif whole and "年" in match[0] and (later := _LATER.match(text, match.end())) and not _OTHER.search(later["gap"]):
+        elif (
+            whole
+            and "年" in match[0]
+            and (later := _LATER.match(text, match.end()))
+            and not _OTHER.search(later["gap"])
+        ):
             yield TextSpan("birth_date", start, match.end(), 0.6, "named-after")
         elif _is_of_oneself(text, match, start):
             yield TextSpan("birth_date", start, match.end(), 0.6, "of-oneself")
@@ -59,6 +71,8 @@ def _found(text: str) -> Iterator[TextSpan]:
 def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
     return bool(
         _ENDS.match(text, match.end())
-        and (_OF_ONESELF.search(text[max(0, start - 6) : start]) or "属" in text[match.end() : match.end() + 3])
+        and (
+            _OF_ONESELF.search(text[max(0, start - 6) : start]) or "属" in text[match.end() : match.end() + 3]
+        )
         and not _OTHER.search(text[match.end() : match.end() + 8])
     )

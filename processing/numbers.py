@@ -1,4 +1,5 @@
-"""Numbers that identify somebody: by what they are (an ID, a telephone), or by the word they are announced with."""
+"""Numbers that identify somebody: by what they are (an ID, a telephone), or by "
+"the word they are announced with."""
 
 from __future__ import annotations
 
@@ -24,8 +25,10 @@ _UNIT = re.compile(
     r"|MG|ML|MMOL|UMOL|NG|UG|KG|CM|MM|BPM|IU|G\b|U\b|L\b)"
 )
 _MEASURE = re.compile(
-    "血压|高压|低压|体温|血糖|心率|脉搏|体重|身高|步数|血脂|尿酸|肌酐|转氨酶|白细胞|血红|血小板|胆固醇|甘油|糖化|指标|化验|结果|"
-    "价格|多少钱|花了|收费|费用|挂号费|红包|转账|复诊|预约|下次|今年|年龄|每次|每天|一天|一共|大约|差不多|批准文号|国药准字|批号|"
+    "血压|高压|低压|体温|血糖|心率|脉搏|体重|身高|步数|血脂|尿酸|肌酐|转氨酶|白细胞|"
+    "血红|血小板|胆固醇|甘油|糖化|指标|化验|结果|"
+    "价格|多少钱|花了|收费|费用|挂号费|红包|转账|复诊|预约|下次|今年|年龄|每次|每天|"
+    "一天|一共|大约|差不多|批准文号|国药准字|批号|"
     "剂量|用量|处方|穴|针|诊室|房间|叫到|排到"
 )
 _ENOUGH_TO_IGNORE_UNITS = 7
@@ -52,7 +55,8 @@ _LABELS = (
     ),
     _Label(
         "record_number",
-        "病历|病案|门诊号|门诊卡|住院号|就诊卡|就诊号|就诊的?卡|登记号|档案号|挂号单号|流水号|诊疗卡|诊疗号|检查号|影像号|片号|标本号|条码号|"
+        "病历|病案|门诊号|门诊卡|住院号|就诊卡|就诊号|就诊的?卡|登记号|档案号|挂号单号|流水号|"
+        "诊疗卡|诊疗号|检查号|影像号|片号|标本号|条码号|"
         "报告单号|报告号|患者编号|病人编号|患者ID|病人ID|ID号|卡号|建档号|住院的?号|门诊的?号",
         3,
         20,
@@ -73,7 +77,8 @@ _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
 _TAIL = re.compile("(?:尾号|[后末]四位|最后[三四几]位|尾数)")
 _TAIL_DIGITS = 3
 _BACK = re.compile(
-    r"[\s，,。.、]?(?:这个?|那个?|就|嗯|呃)?(?:是|为)?(?:我|咱|俺|他|她|您|你|本人|家属|孩子|老伴|爱人|患者)?(?:家|妈|爸|儿子|女儿)?(?:里)?的?(?:新|老|旧)?"
+    r"[\s，,。.、]?(?:这个?|那个?|就|嗯|呃)?(?:是|为)?(?:我|咱|俺|他|她|您|你|本人|家属|"
+    "孩子|老伴|爱人|患者)?(?:家|妈|爸|儿子|女儿)?(?:里)?的?(?:新|老|旧)?"
 )
 
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
@@ -81,8 +86,13 @@ _PLATE_MARK = rf"(?:[A-HJ-NP-Z0-9]|{DIGIT})"
 _PLATE = re.compile(
     rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{4,5}}(?![A-Z0-9])"
 )
-_SPOKEN_MARK = rf"(?:[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
-_HANDLE = re.compile(rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*")
+_SPOKEN_MARK = (
+    rf"(?:[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
+)
+_HANDLE = re.compile(
+    rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
+    f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
+)
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 _MAIL = re.compile(r"[A-Z0-9][A-Z0-9._%+\-]*(?:@|[艾埃]特)[A-Z0-9.\-]+(?:\.|点)[A-Z]{2,}")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")

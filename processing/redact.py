@@ -111,7 +111,9 @@ def apply_redaction(transcript: Transcript, spans: Iterable[RedactionSpan]) -> T
     for span in spans:
         if span.line is None:
             continue
-        if not 0 <= span.line < len(transcript.lines) or span.end_char > len(transcript.lines[span.line].text):
+        if not 0 <= span.line < len(transcript.lines) or span.end_char > len(
+            transcript.lines[span.line].text
+        ):
             raise ValueError(f"span {span.id} lies outside the transcript")
         part = TextSpan(span.kind, span.start_char, span.end_char, span.confidence, span.why)
         by_line.setdefault(span.line, []).append(part)
@@ -131,7 +133,8 @@ def _hidden(line: Line, spans: Sequence[TextSpan]) -> Line:
 
 
 def _hidden_words(line: Line, spans: Sequence[TextSpan]) -> Iterator[Word]:
-    """One word for each span; a word that a span only cuts is hidden whole, but for its sound it stays where it was."""
+    """One word for each span; a word that a span only cuts is hidden whole, but for "
+    "its sound it stays where it was."""
     places = words_of_text(line)
     covers = [_words_under(places, span) for span in spans]
     number = 0

@@ -70,7 +70,8 @@ def parse_redaction_edits(raw: Any) -> RedactionEdits:
 def apply_redaction_edits(
     transcript: Transcript, spans: Sequence[RedactionSpan], edits: RedactionEdits
 ) -> list[RedactionSpan]:
-    """The spans that stay after people's decisions. Raises EditsRejected for the id of a span that is not there."""
+    """The spans that stay after people's decisions. Raises EditsRejected for the id "
+    "of a span that is not there."""
     strangers = sorted(set(edits.keep) - {span.id for span in spans})
     if strangers:
         raise EditsRejected(problem=f"keep: no span {strangers[0]}")
@@ -105,11 +106,11 @@ def _characters_in(line: Line, addition: Addition) -> tuple[int, int] | None:
     """The characters whose words sound within the time; all of a line without words that does."""
     if not line.words:
         return (0, len(line.text)) if _meets(line.start_s, line.end_s, addition) and line.text else None
-    said = {
-        number for number, word in enumerate(line.words) if _meets(word.start_s, word.end_s, addition)
-    }
+    said = {number for number, word in enumerate(line.words) if _meets(word.start_s, word.end_s, addition)}
     under = [
-        place for place, (first, last) in enumerate(words_of_text(line)) if said.intersection(range(first, last))
+        place
+        for place, (first, last) in enumerate(words_of_text(line))
+        if said.intersection(range(first, last))
     ]
     return (under[0], under[-1] + 1) if under else None
 

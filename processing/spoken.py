@@ -21,7 +21,8 @@ DIGIT = f"[{''.join(_VALUES)}]"
 # What recognisers write for 幺 (yāo); a digit only in the middle of a number or in front of a long one.
 _MISHEARD_ONE = "要腰妖邀夭吆"
 FILLER = (
-    "(?:然后|那个|这个|就是|接着|后面|前面|再来|还有|完了|中间|最后|杠|横|转|再|嗯|呃|额|啊|哦|噢|对|是|哎|唉|诶|呢|吧|嘛|哈)"
+    "(?:然后|那个|这个|就是|接着|后面|前面|再来|还有|完了|中间|最后|杠|横|转|再|嗯|呃|"
+    "额|啊|哦|噢|对|是|哎|唉|诶|呢|吧|嘛|哈)"
 )
 _PAUSE = r"[\s\-—–―－~·,，。、…;；!！?？()（）*“”\"]"
 GAP = rf"(?:{_PAUSE}|{FILLER}|(?<=\d\d\d)\.){{0,8}}"
@@ -86,8 +87,9 @@ def _simplifier() -> OpenCC:
 def digit_runs(text: str) -> list[Run]:
     """Every run of digits in a folded ``text``, a check character X included where one ends an ID number."""
     runs: list[Run] = []
-    values, starts, ends, cardinals = "", [], [], 0
-    at = 0
+    values, cardinals, at = "", 0, 0
+    starts: list[int] = []
+    ends: list[int] = []
     for match in _TOKEN.finditer(text):
         joined = bool(values) and _GAP.fullmatch(text, at, match.start()) is not None
         if match["check"] and not (joined and values[-1] != "X"):

@@ -75,7 +75,8 @@ def hide(sound: Sound, rate_hz: int, stretches: Sequence[tuple[float, float]], f
 
 
 def hide_in_wav(source: Path, out: Path, spans: Iterable[Stretch], margin_s: float = MARGIN_S) -> None:
-    """Write the 16-bit WAV ``source`` to ``out`` with ``spans`` hidden; as long to the sample, in flat memory."""
+    """Write the 16-bit WAV ``source`` to ``out`` with ``spans`` hidden; as long to "
+    "the sample, in flat memory."""
     stretches = hidden_stretches(spans, margin_s)
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(wave.open(str(source), "rb"))
@@ -127,9 +128,7 @@ def mixdown_hidden(
         pcm = Path(folder) / "mix.pcm"
         channels = mix_pcm(sources, pcm, duration_s=duration_s, progress=part_of(progress, 0.0, 0.5))
         hide_in_pcm(pcm, MIX_RATE_HZ, channels, spans, margin_s)
-        encode_pcm(
-            pcm, channels, out, kbps, duration_s=duration_s, progress=part_of(progress, 0.5, 1.0)
-        )
+        encode_pcm(pcm, channels, out, kbps, duration_s=duration_s, progress=part_of(progress, 0.5, 1.0))
 
 
 def _blocks(start_s: float, end_s: float, rate_hz: int, frames: int) -> Iterator[tuple[int, int]]:

@@ -16,9 +16,9 @@ from processing.names import RegisteredName
 from processing.textspan import Kind
 
 TERMS = (
-    *("黄芪 白芍 陈皮 杜仲 何首乌 王不留行 刘寄奴 徐长卿 当归 党参 白术 茯苓 甘草 川芎 熟地 生地 麦冬 五味子 柴胡 黄芩 黄连 大黄").split(),
-    *("桂枝汤 小柴胡汤 六味地黄丸 四物汤 逍遥散 归脾汤 补中益气汤 温胆汤 足三里 合谷 太冲 三阴交 内关 百会 大椎 肺俞 曲池").split(),
-    *("石膏 石斛 龙骨 牡蛎 马齿苋 史国公酒 车前子 连翘 金银花 白芷 高良姜 常山 方剂 沙参 任脉 督脉 何人饮 白前 苏叶 田七 万年青").split(),
+    *["黄芪", "白芍", "陈皮", "杜仲", "何首乌", "王不留行", "刘寄奴", "徐长卿", "当归", "党参", "白术", "茯苓", "甘草", "川芎", "熟地", "生地", "麦冬", "五味子", "柴胡", "黄芩", "黄连", "大黄"],
+    *["桂枝汤", "小柴胡汤", "六味地黄丸", "四物汤", "逍遥散", "归脾汤", "补中益气汤", "温胆汤", "足三里", "合谷", "太冲", "三阴交", "内关", "百会", "大椎", "肺俞", "曲池"],
+    *["石膏", "石斛", "龙骨", "牡蛎", "马齿苋", "史国公酒", "车前子", "连翘", "金银花", "白芷", "高良姜", "常山", "方剂", "沙参", "任脉", "督脉", "何人饮", "白前", "苏叶", "田七", "万年青"],
 )
 PEOPLE = (
     ("王秀英", "张建军"),
@@ -89,7 +89,9 @@ def measure(sentences: Iterable[Sentence]) -> Score:
             meets = any(start < span.end and span.start < end for _, start, end in sentence.spans)
             found, right = found + 1, right + meets
             wrong += (
-                [] if meets else [f"{span.kind} {span.why} «{sentence.text[span.start:span.end]}» in {sentence.text}"]
+                []
+                if meets
+                else [f"{span.kind} {span.why} «{sentence.text[span.start : span.end]}» in {sentence.text}"]
             )
     return Score(covered / max(1, true), right / max(1, found), tuple(missed), tuple(wrong))
 
@@ -155,7 +157,9 @@ def _said(chance: random.Random, digits: str, groups: Sequence[int]) -> str:
     spoken = [_aloud(chance, part) for part in parts]
     if way == 5:
         return "".join(spoken)
-    return "".join(part + (chance.choice(_FILLERS) if n < len(spoken) - 1 else "") for n, part in enumerate(spoken))
+    return "".join(
+        part + (chance.choice(_FILLERS) if n < len(spoken) - 1 else "") for n, part in enumerate(spoken)
+    )
 
 
 def _aloud(chance: random.Random, digits: str) -> str:
@@ -169,7 +173,9 @@ def _id_number(chance: random.Random, _person: Sequence[str]) -> str:
     region = chance.choice(("110105", "110108", "130602", "370102", "230103"))
     body = f"{region}{chance.randint(1930, 2015)}{chance.randint(1, 12):02}{chance.randint(1, 28):02}{chance.randint(0, 999):03}"
     total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(body))
-    return _said(chance, body + "10X98765432"[total % 11], chance.choice(((6, 8, 4), (3, 3, 4, 4, 4), (6, 4, 4, 4))))
+    return _said(
+        chance, body + "10X98765432"[total % 11], chance.choice(((6, 8, 4), (3, 3, 4, 4, 4), (6, 4, 4, 4)))
+    )
 
 
 def _part_of_id(chance: random.Random, _person: Sequence[str]) -> str:
@@ -203,12 +209,21 @@ def _insurance(chance: random.Random, _person: Sequence[str]) -> str:
 def _wechat(chance: random.Random, _person: Sequence[str]) -> str:
     word = chance.choice(("wangxy", "lily", "mei_mei", "zhangjj", "sunny", "laoma"))
     number = f"{chance.randint(100, 9999)}"
-    return chance.choice((f"{word}{number}", f"{word}_{number}", f"{word.upper()}{_aloud(chance, number)}", f"wxid_{number}{word}"))
+    return chance.choice(
+        (
+            f"{word}{number}",
+            f"{word}_{number}",
+            f"{word.upper()}{_aloud(chance, number)}",
+            f"wxid_{number}{word}",
+        )
+    )
 
 
 def _plate(chance: random.Random, _person: Sequence[str]) -> str:
     number = f"{chance.randint(10_000, 99_999)}"
-    number = chance.choice((number, _aloud(chance, number), "Q" + number[1:], number[:2] + "F" + _aloud(chance, number[3:])))
+    number = chance.choice(
+        (number, _aloud(chance, number), "Q" + number[1:], number[:2] + "F" + _aloud(chance, number[3:]))
+    )
     return chance.choice("京津冀鲁") + chance.choice("ABCN") + chance.choice(("", "", "·", " ")) + number
 
 
@@ -267,7 +282,9 @@ def _address(chance: random.Random, _person: Sequence[str]) -> str:
 
 
 def _short_address(chance: random.Random, _person: Sequence[str]) -> str:
-    return chance.choice(("望京花园", "龙泽苑小区", "帽儿胡同", "朝阳区", "李家庄村", "河北保定", "通州区梨园镇", "和平里东街"))
+    return chance.choice(
+        ("望京花园", "龙泽苑小区", "帽儿胡同", "朝阳区", "李家庄村", "河北保定", "通州区梨园镇", "和平里东街")
+    )
 
 
 def _name(_chance: random.Random, person: Sequence[str]) -> str:
@@ -400,15 +417,45 @@ _WORDINGS: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {
 
 _HARMLESS: dict[str, Callable[[random.Random], str]] = {
     "dose": lambda c: c.choice(("十五克", "15克", "30g", "三十克", "六钱", "10 克", "９克", "一两")),
-    "herb": lambda c: c.choice(("黄芪", "白芍", "陈皮", "杜仲", "何首乌", "王不留行", "刘寄奴", "徐长卿", "当归", "石膏", "高良姜", "车前子", "白术")),
+    "herb": lambda c: c.choice(
+        (
+            "黄芪",
+            "白芍",
+            "陈皮",
+            "杜仲",
+            "何首乌",
+            "王不留行",
+            "刘寄奴",
+            "徐长卿",
+            "当归",
+            "石膏",
+            "高良姜",
+            "车前子",
+            "白术",
+        )
+    ),
     "times": lambda c: c.choice(("每日三次", "一天两次", "每天3次", "早晚各一次", "三次")),
     "time": lambda c: c.choice(("三点一刻", "14:30", "上午九点半", "下午2点15分", "七点四十")),
-    "visit": lambda c: c.choice(("二零二六年三月八号", "2026年3月8日", "2026-03-08", "下周三", "三月十五号", "2025/11/02", "今年五月初八")),
-    "pressure": lambda c: c.choice(("一百三十到八十五", "130/85", "一百四十五，九十", "150/95mmHg", "138比92")),
+    "visit": lambda c: c.choice(
+        (
+            "二零二六年三月八号",
+            "2026年3月8日",
+            "2026-03-08",
+            "下周三",
+            "三月十五号",
+            "2025/11/02",
+            "今年五月初八",
+        )
+    ),
+    "pressure": lambda c: c.choice(
+        ("一百三十到八十五", "130/85", "一百四十五，九十", "150/95mmHg", "138比92")
+    ),
     "point": lambda c: c.choice(("足三里", "ST36", "合谷", "LI4", "三阴交", "太冲", "BL13", "大椎")),
     "age": lambda c: c.choice(("五十六岁", "78岁", "三岁半", "六十七", "45岁")),
     "price": lambda c: c.choice(("一百二十块", "358元", "三百五", "12.5元", "一千二百元")),
-    "formula": lambda c: c.choice(("小柴胡汤", "六味地黄丸", "桂枝汤", "逍遥散", "归脾汤", "四物汤", "补中益气汤")),
+    "formula": lambda c: c.choice(
+        ("小柴胡汤", "六味地黄丸", "桂枝汤", "逍遥散", "归脾汤", "四物汤", "补中益气汤")
+    ),
     "lab": lambda c: c.choice(("6.8", "132", "一百三十二", "5.6", "七点二", "12.3")),
     "days": lambda c: c.choice(("七天", "14天", "十四剂", "三个月", "半年", "两周")),
 }

@@ -63,7 +63,13 @@ def test_a_herb_is_a_herb_whoever_is_called_like_it() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["１３８００１３８０００", "138 0013 8000", "138-0013-8000", "幺三八，嗯，零零一三，八零零零", "一三八两个零一三八三个零"],
+    [
+        "１３８００１３８０００",
+        "138 0013 8000",
+        "138-0013-8000",
+        "幺三八，嗯，零零一三，八零零零",
+        "一三八两个零一三八三个零",
+    ],
 )
 def test_a_mobile_number_is_one_however_it_is_written_or_said(text: str) -> None:
     assert found(text) == [("phone", text)]
@@ -88,7 +94,8 @@ def test_folding_keeps_every_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "value"), [("十", 10), ("十五", 15), ("三十六", 36), ("一百三", 130), ("一百零二", 102), ("二百一十五", 215)]
+    ("said", "value"),
+    [("十", 10), ("十五", 15), ("三十六", 36), ("一百三", 130), ("一百零二", 102), ("二百一十五", 215)],
 )
 def test_numbers_said_as_numbers_have_their_value(said: str, value: int) -> None:
     assert cardinal(said) == value

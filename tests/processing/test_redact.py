@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
@@ -119,7 +120,9 @@ def test_a_line_without_words_is_hidden_for_as_long_as_it_lasts() -> None:
 
 
 def test_words_are_hidden_where_text_was_spelled_otherwise() -> None:
-    words = tuple(Word(c, n * 0.2, n * 0.2 + 0.2, 0.9) for n, c in enumerate("電話幺三八零零幺三八零零零謝謝"))
+    words = tuple(
+        Word(c, n * 0.2, n * 0.2 + 0.2, 0.9) for n, c in enumerate("電話幺三八零零幺三八零零零謝謝")
+    )
     transcript = talk(Line("patient", 0.0, 3.2, "电话：13800138000，谢谢。", words))
     spans = find_spans(transcript)
     said = apply_redaction(transcript, spans).lines[0]
@@ -157,7 +160,10 @@ def test_spans_of_another_transcript_are_refused() -> None:
 
 
 def test_two_hours_of_talk_are_read_in_seconds() -> None:
-    lines = [line("patient" if n % 2 else "expert", n * 4.0, "黄芪十五克，血压一百三十，睡得不好") for n in range(1800)]
+    lines = [
+        line("patient" if n % 2 else "expert", n * 4.0, "黄芪十五克，血压一百三十，睡得不好")
+        for n in range(1800)
+    ]
     started = time.process_time()
     assert find_spans(talk(*lines), NAMES, TERMS) == []
     assert time.process_time() - started < 20.0
@@ -189,4 +195,4 @@ def test_no_character_of_an_identifier_survives_however_words_are_cut(
 def test_spans_lie_in_order_inside_any_text(text: str) -> None:
     spans = find_identifiers(text, NAMES, TERMS)
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(spans))

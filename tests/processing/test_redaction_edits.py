@@ -37,7 +37,9 @@ def test_an_addition_for_nobody_in_particular_hides_everybody_in_that_time() -> 
 
 
 def test_an_added_span_lasts_as_long_as_was_asked_and_as_its_words() -> None:
-    edits = parse_redaction_edits({"add": [{"start_s": 11.95, "end_s": 12.9, "kind": "name", "role": "patient"}]})
+    edits = parse_redaction_edits(
+        {"add": [{"start_s": 11.95, "end_s": 12.9, "kind": "name", "role": "patient"}]}
+    )
     added = apply_redaction_edits(TALK, [], edits)[0]
     assert (added.start_s, added.end_s) == (pytest.approx(11.8), pytest.approx(12.9))
     assert added.why == "added-by-reviewer"

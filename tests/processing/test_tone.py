@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 import wave
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def test_blocks_of_any_size_give_what_the_whole_gives(
     stretches = hidden_stretches([Span(start_s, start_s + length_s) for start_s, length_s in spans])
     edges = [0, *sorted(set(cuts)), len(sound)]
     joined = np.concatenate(
-        [hide(sound[a:b], RATE_HZ, stretches, a) for a, b in zip(edges, edges[1:], strict=False)]
+        [hide(sound[a:b], RATE_HZ, stretches, a) for a, b in itertools.pairwise(edges)]
     )
     assert np.array_equal(joined, hide(sound, RATE_HZ, stretches))
     assert joined.dtype == sound.dtype
@@ -143,7 +144,9 @@ def test_the_published_mix_is_as_long_and_in_step_and_holds_nothing_of_a_span(
     assert not list(tmp_path.glob(".mix-*"))
 
 
-def test_sound_stays_in_step_with_the_picture_where_one_aac_track_would_have_been_copied(tmp_path: Path) -> None:
+def test_sound_stays_in_step_with_the_picture_where_one_aac_track_would_have_been_copied(
+    tmp_path: Path,
+) -> None:
     movie = write_movie(tmp_path / "a.mp4", Movie(seconds=5, sound=clicks(5, [0.5, 2.5, 4.5])))
     mixdown([Source(movie)], tmp_path / "plain.m4a", 128)
     mixdown_hidden([Source(movie)], tmp_path / "hidden.m4a", 128, [Span(2.3, 2.8)])

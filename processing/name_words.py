@@ -1,0 +1,66 @@
+"""Word lists for names: how surnames are read, what people are called, and words that are no names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_COMPOUND = """
+    欧阳 尉迟 诸葛 司马 上官 皇甫 令狐 东方 夏侯 慕容 长孙 端木 独孤 南宫 公孙 澹台
+    宇文 司徒 百里 呼延 轩辕 鲜于 闻人 申屠 太史 万俟 拓跋 完颜 司空 淳于 单于 赫连
+    钟离 公冶 濮阳 濮陽 亓官 仲孙 西门 纳兰
+"""
+
+# How a surname is read where the dictionary's first reading is another one.
+_READINGS = """
+    单=shan 解=xie 仇=qiu 曾=zeng 查=zha 盖=ge/gai 区=ou 任=ren 华=hua 朴=piao 翟=zhai/di 乐=yue/le 缪=miao
+    宓=mi/fu 冼=xian 员=yun 折=she 黑=he 秘=bi 繁=po 种=chong 覃=qin/tan 召=shao 洗=xian 撒=sa 车=che 都=du
+    葛=ge 那=na 佴=nai 逄=pang 谌=chen/shen 柏=bai/bo 薄=bo 能=nai 俞=yu 祭=zhai 句=gou 郗=xi/chi 隽=juan
+    过=guo 哈=ha 宁=ning 娄=lou 尉=yu/wei 俟=qi 万=mo/wan 澹=tan 长=zhang 令=ling 阚=kan 仉=zhang 燕=yan
+    石=shi 贾=jia 沈=shen 尹=yin 曲=qu 牟=mou/mu 纪=ji 应=ying 占=zhan 便=pian 晟=cheng 眭=sui 郇=xun/huan
+    乜=nie 殷=yin 臧=zang 卜=bu 曹=cao
+"""
+
+# The commonest single ones; recognisers write a name they do not know with one of them.
+_SURNAMES = """
+    王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁
+    任卢姚沈钟姜崔谭陆范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙史陶贺毛郝顾龚邵万覃武钱戴严莫
+    孔向常汤康易乔赖文施洪季樊兰殷章庞颜倪聂耿温芦焦翟左辛管祁俞葛岳齐梅庄涂谷时柴裴游舒包鲁纪阮单解
+    仇查盖区牛童凌欧尚辜司柯蒲宗苗关费柳翁靳耶鲍霍盛曲初桑房詹卞冉边阎邢符毕冀蓝娄池滕宁郁佟卓安宫简
+    占蔺栾褚蒙申屈项郎邬景隋卜奚敖宿戚臧晏储仲车木尤巫华牟苑艾晋匡晁窦党甘沙成裘莘桂
+"""
+
+_TITLES = """
+    女士家属 老先生 老太太 老爷子 老师傅 先生 女士 小姐 太太 阿姨 大爷 大妈 大娘 大叔
+    叔叔 伯伯 大伯 伯父 伯母 奶奶 爷爷 大姐 姐姐 大哥 师傅 老师 同志 同学 婆婆 阿婆
+    阿公 老弟 小妹 家的 家属 某某 姨 叔 婶 姐 哥 总 某
+"""
+
+# Given names that are words, and words that hold such a name or sound like one.
+_WORDS = """
+    健康 平安 建国 和平 安静 文明 光明 明天 今天 黎明 海洋 美丽 建军 国庆 春天 冬天
+    秋天 夏天 春节 胜利 幸福 吉祥 如意 建设 跃进 红梅 玉兰 海燕 安宁 永远 永久 小时
+    小于 大于 小高 小白 小黄 小米 小麦 小方 小心 小安 小叶 小周 小金 小石 小苏打 老年
+    老是 老黄 老高 老白 老方 阿胶 小便 小腹 小肠 小腿 小指 小儿 小孩 小柴胡 小青龙
+    小建中 小陷胸 小茴香 小蓟 小满 老公 老婆 老伴 老师 老家 老人 老毛病 老花 老样子
+    老话 小杯 小碗 小包 小袋 小雨 小雪 小寒 小暑 小毛病 小路 小鱼 小牛 小羊 小马 小龙
+    小熊 小江 小常识 小康 小盖 小区 老区 小车 老车 小段 小时候 小项 小管 小单 小范围
+    小关节 小房 小店 小花 小草 小强度 小火 小汤 小水 小池 小边 小脸 小样 小计 小任务
+    小石头 小结 小量 小剂量 小包装 小苗 小葱 小白菜 小黄米 小米粥 老汤 老毛 东西 缓解
+    了解 理解 分解 溶解 伟大 明显 强烈 文化 秀气 精神 经常 京城 静脉 颈椎 经络 经期
+    晴天 清楚 轻松 情绪 情况 时间 实在 事情 身体 声音 生气 症状 治疗 知道 植物 指标
+    质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
+"""
+
+COMPOUND_SURNAMES = frozenset(_COMPOUND.split())
+SURNAMES = frozenset("".join(_SURNAMES.split()))
+SURNAME_SOUNDS: Mapping[str, frozenset[str]] = {
+    name: frozenset(sounds.split("/"))
+    for name, _, sounds in (row.partition("=") for row in _READINGS.split())
+}
+# Longest first, for a pattern takes the first that fits.
+TITLES = "|".join(_TITLES.split())
+WORDS = frozenset(_WORDS.split())
+# They bind a sentence together and are no surname, however alike they sound (是先生 is not 石先生).
+FUNCTION_CHARACTERS = frozenset(
+    "是有在和跟问给让到的不就还又都那哪这也很了着过要会能可把被从向往对为以而或但因所只没再"
+)
