@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from processing.addresses import find_addresses
 from processing.birthdates import find_birth_dates
+from processing.handles import find_handles
 from processing.names import RegisteredName, find_names
 from processing.numbers import find_numbers
 from processing.spoken import fold
@@ -25,6 +26,7 @@ def find_identifiers(
     return merged(
         [
             *find_numbers(folded),
+            *find_handles(folded),
             *find_birth_dates(folded),
             *find_addresses(folded),
             *find_names(folded, names, terms),

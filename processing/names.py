@@ -1,5 +1,4 @@
-"""The registered names of patient and relatives, as they are written, as they sound, "
-"and as people are called."""
+"""The registered names of patient and relatives, as they are written, as they sound, and as people are called."""
 
 from __future__ import annotations
 
@@ -51,7 +50,8 @@ _AFTER_PERSON = re.compile(
     r"上次|怎|哪|$|[，,。！!？?；;：:\n\s])"
 )
 _CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
-_GAP = r"[\s·・,，]{0,2}"
+_TITLE = re.compile(f"(?!总[是共计想觉之])(?:{TITLES})")
+_GAP = re.compile(r"[\s·・,，]{0,2}")
 
 
 @dataclass(frozen=True)
@@ -149,15 +149,23 @@ def _parse(registered: str, terms: frozenset[str]) -> _Name | None:
 def _full(page: _Page, name: _Name) -> Iterator[TextSpan]:
     whole = name.surname + name.given
     for start, end, exact in _places(page, whole, surname=len(name.surname)):
-        if exact:
+        if exact and _is_meant(page, name, start, end):
             doubtful = name.is_term or whole in phrases_dict or whole in WORDS
-            inside_term = page.in_term(start, end) and page.text[start:end] not in page.terms
-            if inside_term or (page.means_herb(start, end) and not _called_by(page, start, end)):
-                if doubtful or inside_term:
-                    continue
             yield TextSpan("name", start, end, 0.6 if doubtful else 1.0, "registered-name")
-        elif _sounds_meant(page, name, start, end):
+        elif not exact and _sounds_meant(page, name, start, end):
             yield TextSpan("name", start, end, 0.7, "sounds-like-registered-name")
+
+
+def _is_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
+    """Whether what is written like the name is meant as one: 患者黄芪 is, 黄芪十五克 is not."""
+    whole = name.surname + name.given
+    if page.in_term(start, end) and page.text[start:end] not in page.terms:
+        return False
+    if _called_by(page, start, end):
+        return True
+    if name.is_term or whole in phrases_dict or whole in WORDS:
+        return not page.means_herb(start, end)
+    return not (len(whole) == 2 and _DOSE.match(page.text, end)) or page.means_person(start, end)
 
 
 def _called_by(page: _Page, start: int, end: int) -> bool:
@@ -203,52 +211,47 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
             yield TextSpan("name", start, end, 0.8, "given-name")
         elif (
             not exact
+            and person
             and not set(page.text[start:end]) & FUNCTION_CHARACTERS
             and not page.cuts_word(start, end)
+            and not _DOSE.match(page.text, end)
         ):
-            if person and not _DOSE.match(page.text, end):
-                yield TextSpan("name", start, end, 0.5, "sounds-like-given-name")
+            yield TextSpan("name", start, end, 0.5, "sounds-like-given-name")
 
 
 def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
     """小王, 老王, 王阿姨, 我姓王; 阿英 and 小英 for the last character of a given name."""
-    text = page.text
     for start, end, exact in _places(page, name.surname, surname=len(name.surname), fuzzy=False):
-        if not exact and (
-            set(text[start:end]) & FUNCTION_CHARACTERS
-            or (len(name.surname) == 1 and text[start] not in SURNAMES)
-        ):
-            sure = False
-        else:
-            sure = True
-        title = re.compile(TITLES).match(text, end)
+        said = page.text[start:end]
+        binds = bool(set(said) & FUNCTION_CHARACTERS)
+        sure = exact or (not binds and (len(said) > 1 or said in SURNAMES))
+        title = _TITLE.match(page.text, end)
         if (
             title
-            and not set(text[start:end]) & FUNCTION_CHARACTERS
+            and not binds
             and not page.crosses(start)
             and (sure or page.means_person(start, title.end()))
         ):
             yield TextSpan("name", start, title.end(), 0.8 if sure else 0.5, "surname-and-title")
-        small = text[start - 1 : start]
-        if small and small in _SMALL and sure and len(name.surname) == 1:
-            if page.is_addressed(start - 1, end) or (
-                not page.cuts_word(start - 1, end)
-                and (page.means_person(start - 1, end) or (exact and not page.means_herb(start - 1, end)))
-            ):
-                yield TextSpan("name", start - 1, end, 0.6, "nickname")
-        if re.search(
-            r"(?:我|免贵|您|你|他|她|患者|病人|儿子|女儿)?姓$", text[max(0, start - 4) : start]
-        ) and (exact or sure):
+        small = sure and len(said) == 1 and page.text[start - 1 : start] in tuple(_SMALL)
+        if small and _is_nickname(page, start - 1, end, exact):
+            yield TextSpan("name", start - 1, end, 0.6, "nickname")
+        if sure and page.text[start - 1 : start] == "姓":
             yield TextSpan("name", start, end, 0.6, "surname")
-    if name.given:
-        for match in re.finditer(f"[小阿]{re.escape(name.given[-1])}", text):
-            if page.means_person(*match.span()) and not page.cuts_word(*match.span()):
-                yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
+    for match in re.finditer(f"[小阿]{re.escape(name.given[-1])}", page.text):
+        if page.means_person(*match.span()) and not page.cuts_word(*match.span()):
+            yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
+
+
+def _is_nickname(page: _Page, start: int, end: int, exact: bool) -> bool:
+    if page.is_addressed(start, end):
+        return True
+    meant = page.means_person(start, end) or (exact and not page.means_herb(start, end))
+    return meant and not page.cuts_word(start, end)
 
 
 def _places(page: _Page, name: str, surname: int = 0, fuzzy: bool = True) -> Iterator[tuple[int, int, bool]]:
-    """Where ``name`` is written or sounds; whether it is written so. Blanks may lie "
-    "between its characters."""
+    """Where ``name`` is written or sounds, and whether it is written so; blanks may part its characters."""
     readings = [_name_sounds(character, place < surname) for place, character in enumerate(name)]
     for start in range(len(page.text)):
         at, exact, alike = start, True, 0
@@ -270,7 +273,7 @@ def _places(page: _Page, name: str, surname: int = 0, fuzzy: bool = True) -> Ite
 
 
 def _skip(text: str, at: int) -> int:
-    found = re.compile(_GAP).match(text, at)
+    found = _GAP.match(text, at)
     return found.end() if found else at
 
 

@@ -133,8 +133,7 @@ def _hidden(line: Line, spans: Sequence[TextSpan]) -> Line:
 
 
 def _hidden_words(line: Line, spans: Sequence[TextSpan]) -> Iterator[Word]:
-    """One word for each span; a word that a span only cuts is hidden whole, but for "
-    "its sound it stays where it was."""
+    """One word for each span; a word that a span only cuts is hidden whole, as its sound is."""
     places = words_of_text(line)
     covers = [_words_under(places, span) for span in spans]
     number = 0

@@ -70,8 +70,7 @@ def parse_redaction_edits(raw: Any) -> RedactionEdits:
 def apply_redaction_edits(
     transcript: Transcript, spans: Sequence[RedactionSpan], edits: RedactionEdits
 ) -> list[RedactionSpan]:
-    """The spans that stay after people's decisions. Raises EditsRejected for the id "
-    "of a span that is not there."""
+    """The spans that stay after people's decisions. Raises EditsRejected for the id of a span that is not there."""
     strangers = sorted(set(edits.keep) - {span.id for span in spans})
     if strangers:
         raise EditsRejected(problem=f"keep: no span {strangers[0]}")

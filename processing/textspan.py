@@ -47,8 +47,7 @@ class TextSpan:
 
 
 def merged(spans: Iterable[TextSpan]) -> list[TextSpan]:
-    """The spans in order, those that overlap as one of the surest kind: together they "
-    "hide all that each hid."""
+    """The spans in order, those that overlap as one of the surest kind: together they hide all that each hid."""
     out: list[TextSpan] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if out and span.start < out[-1].end:

@@ -75,8 +75,7 @@ def hide(sound: Sound, rate_hz: int, stretches: Sequence[tuple[float, float]], f
 
 
 def hide_in_wav(source: Path, out: Path, spans: Iterable[Stretch], margin_s: float = MARGIN_S) -> None:
-    """Write the 16-bit WAV ``source`` to ``out`` with ``spans`` hidden; as long to "
-    "the sample, in flat memory."""
+    """Write the 16-bit WAV ``source`` to ``out`` with ``spans`` hidden; as long to the sample, in flat memory."""
     stretches = hidden_stretches(spans, margin_s)
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(wave.open(str(source), "rb"))

@@ -1,0 +1,76 @@
+"""WeChat names, QQ numbers, mail addresses and number plates: letters and digits mixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from processing.labels import BACK, BY_KIND, MEASURE, UNIT
+from processing.spoken import DIGIT, FILLER
+from processing.textspan import TextSpan
+
+_REACH = 22
+_WECHAT = re.compile(BY_KIND["wechat"].words)
+_PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_PLATE_MARK = rf"(?:[A-HJ-NP-Z0-9]|{DIGIT})"
+_PLATE = re.compile(
+    rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{4,5}}(?![A-Z0-9])"
+)
+_SPOKEN_MARK = (
+    rf"(?:[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
+)
+_HANDLE = re.compile(
+    rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
+    f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
+)
+_NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
+_MAIL = re.compile(r"[A-Z0-9][A-Z0-9._%+\-]*(?:@|[艾埃]特)[A-Z0-9.\-]+(?:\.|点)[A-Z]{2,}")
+_WXID = re.compile(r"WXID_[A-Z0-9_]+")
+
+
+def find_handles(text: str) -> list[TextSpan]:
+    """WeChat names and the like and number plates in a folded ``text``."""
+    return [*_addresses(text), *_announced(text), *_named_after(text), *_plates(text)]
+
+
+def _addresses(text: str) -> Iterator[TextSpan]:
+    for pattern in (_MAIL, _WXID):
+        for match in pattern.finditer(text):
+            yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
+
+
+def _announced(text: str) -> Iterator[TextSpan]:
+    for label in _WECHAT.finditer(text):
+        for match in _HANDLE.finditer(text, label.end(), min(len(text), label.end() + _REACH + 40)):
+            between = text[label.end() : match.start()]
+            if len(between) > _REACH or MEASURE.search(between):
+                break
+            if _is_handle(text, match):
+                yield TextSpan("wechat", match.start(), match.end(), 0.8, "announced")
+                break
+
+
+def _named_after(text: str) -> Iterator[TextSpan]:
+    for match in _HANDLE.finditer(text):
+        after = BACK.match(text, match.end())
+        if after and len(match[0]) >= 6 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
+            yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")
+
+
+def _is_handle(text: str, match: re.Match[str]) -> bool:
+    said = re.sub(r"[\s,，、]", "", match[0])
+    if len(said) < 5 or _NOT_HANDLES.fullmatch(said) or UNIT.match(text, match.end()):
+        return False
+    return "/" not in text[match.end() : match.end() + 1]
+
+
+def _plates(text: str) -> Iterator[TextSpan]:
+    for match in _PLATE.finditer(text):
+        if re.search(DIGIT, match[0][2:]):
+            yield TextSpan("plate", match.start(), match.end(), 0.9, "plate")
+    for label in re.finditer("车牌号?码?|牌照|车号|牌号", text):
+        found = re.compile(
+            rf"[^\n]{{0,8}}?(?P<plate>[{_PROVINCE}]?[A-Z]?[\s·.\-]?{_PLATE_MARK}(?:[\s·,，]?{_PLATE_MARK}){{3,6}})"
+        ).match(text, label.end())
+        if found and re.search(DIGIT, found["plate"]):
+            yield TextSpan("plate", found.start("plate"), found.end("plate"), 0.7, "announced")
