@@ -46,25 +46,36 @@ _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
     "[A-Z][0-9]*|[甲乙丙丁])"
 )
-_HOUSE_END = "号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支"
+_HOUSE_END = "号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支|区|期"
 _NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
-_HOUSE = rf"{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}"
+_HOUSE = rf"(?:{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}|[0-9]{{1,4}}(?:[\-－][0-9]{{1,4}}){{1,3}}(?![0-9]))"
 _ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{DIGIT})(?:室|房|号)?"
 _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿){{0,3}}"
+_NOT_STREET = "(?![东西南北中]{0,2}(?:大街|街(?!道)|路|道|胡同)|门[内外])"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}"
 
 
 def _area(first: str) -> str:
     inner = f"[^{_NEVER}0-9A-Z]"
-    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})|{_PLACE}(?:省|市|区|县|镇|街道|地区)?)"
+    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})|{_PLACE}(?:省|市|区|县|镇|街道|地区)?{_NOT_STREET})"
+
+
+def _named(first: str) -> str:
+    return rf"{first}[^{_NEVER}0-9A-Z]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
 
 
 def _whole(first: str) -> re.Pattern[str]:
-    """Areas, named streets and estates, numbers; a name begins with a character of the set ``first``."""
-    area = _area(first)
-    named = rf"{first}[^{_NEVER}0-9A-Z]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
+    """Areas, then streets and estates with their numbers; a name begins with a character of the set ``first``.
+
+    Right behind an area a name may begin with any character: 天津市|和平区, 望京街道|来广营.
+    """
+    any_first = f"[^{_NEVER}0-9A-Z]"
+    area, named = _area(first), _named(first)
+    areas = f"{area}(?:{_area(any_first)}|{_JOIN}{area}){{0,6}}{_JOIN}"
+    behind = f"(?:(?<=[省市区县镇乡道]){_named(any_first)}|{named})"
     return re.compile(
-        f"(?P<areas>{area}(?:{_JOIN}{area}){{0,6}}{_JOIN})?(?P<named>{named}(?:{_JOIN}{named})?{_JOIN})?(?P<numbers>{_NUMBERS})?"
+        f"(?P<areas>{areas})?(?P<named>{behind}(?:{_JOIN}{named})?{_JOIN})?"
+        f"(?P<numbers>{_NUMBERS}(?:{_JOIN}{named}(?:{_JOIN}{_NUMBERS})?){{0,2}})?"
     )
 
 

@@ -35,6 +35,9 @@ _AFTER = re.compile(
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
 _OF_ONESELF = re.compile(r"(?:我|他|她|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿)(?:呢|啊)?是?$")
+# A line of a form: 1963/12/04 女 汉族.
+_IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
+_BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
 _ENDS = re.compile(r"(?:的|生的)(?:[，,。.！!？?；;\s]|$|属)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]")
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(
@@ -64,6 +67,8 @@ def _found(text: str) -> Iterator[TextSpan]:
             and not _OTHER.search(later["gap"])
         ):
             yield TextSpan("birth_date", start, match.end(), 0.6, "named-after")
+        elif whole and _BEFORE_2015.match(text, start) and _IN_A_FORM.match(text, match.end()):
+            yield TextSpan("birth_date", start, match.end(), 0.6, "in-a-form")
         elif _is_of_oneself(text, match, start):
             yield TextSpan("birth_date", start, match.end(), 0.6, "of-oneself")
 

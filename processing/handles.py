@@ -23,6 +23,9 @@ _HANDLE = re.compile(
     rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
     f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
 )
+_SEARCHED = re.compile(
+    r"(?:搜|加我|加他|加她|加一下|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
+)
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 _MAIL = re.compile(r"[A-Z0-9][A-Z0-9._%+\-]*(?:@|[艾埃]特)[A-Z0-9.\-]+(?:\.|点)[A-Z]{2,}")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
@@ -30,7 +33,7 @@ _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 def find_handles(text: str) -> list[TextSpan]:
     """WeChat names and the like and number plates in a folded ``text``."""
-    return [*_addresses(text), *_announced(text), *_named_after(text), *_plates(text)]
+    return [*_addresses(text), *_announced(text), *_searched(text), *_named_after(text), *_plates(text)]
 
 
 def _addresses(text: str) -> Iterator[TextSpan]:
@@ -48,6 +51,19 @@ def _announced(text: str) -> Iterator[TextSpan]:
             if _is_handle(text, match):
                 yield TextSpan("wechat", match.start(), match.end(), 0.8, "announced")
                 break
+
+
+def _searched(text: str) -> Iterator[TextSpan]:
+    """What one is told to look for or to add: letters and digits mixed are a name in WeChat."""
+    for match in _SEARCHED.finditer(text):
+        handle = _HANDLE.match(text, match.end())
+        if (
+            handle
+            and re.search("[A-Z]", handle[0])
+            and re.search(DIGIT, handle[0])
+            and _is_handle(text, handle)
+        ):
+            yield TextSpan("wechat", handle.start(), handle.end(), 0.6, "searched-for")
 
 
 def _named_after(text: str) -> Iterator[TextSpan]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -48,15 +48,25 @@ def has_valid_check(number: str) -> bool:
     return "10X98765432"[total % 11] == number[17]
 
 
-def _by_shape(text: str, runs: Iterable[Run]) -> Iterator[TextSpan]:
+def _by_shape(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
+    before: Run | None = None
     for run in runs:
         found = [*_ids(run), *_telephones(run)]
         for span in found:
-            yield replace(span, start=span.start - (text[span.start - 1 : span.start] == "+"))
+            begun = before is not None and _is_false_start(text, before, run)
+            start = before.start if before is not None and begun else span.start
+            yield replace(span, start=start - (text[start - 1 : start] == "+"))
+        before = run
         if not found and len(run.digits) >= _LONG and len(run.digits) >= 2.5 * run.groups:
             kind: Kind = "phone" if run.digits[0] in "01" and len(run.digits) < 14 else "id_number"
             if not run.cardinals:
                 yield TextSpan(kind, run.start, run.end, 0.5, "long-number")
+
+
+def _is_false_start(text: str, before: Run, run: Run) -> bool:
+    """Whether a number was begun and then said again from the start: 一八九, 等等, 一八九四四…"""
+    same = len(before.digits) >= 3 and run.digits.startswith(before.digits)
+    return same and _continues(text, before, run) and "\n" not in text[before.end : run.start]
 
 
 def _ids(run: Run) -> Iterator[TextSpan]:
@@ -127,7 +137,7 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
             continue  # 医保卡号: the first of them speaks for both
         begin, until = _reach(text, labels, place)
         goes = _goes(text, [run for run in runs if begin <= run.start < until], begin, label)
-        least = _TAIL_DIGITS if goes and _TAIL.search(text, match.end(), goes[0].start) else label.least
+        least = _TAIL_DIGITS if goes and _TAIL.search(text, match.start(), goes[0].start) else label.least
         if sum(len(go.digits) for go in goes) >= least:
             begin = _with_letters(text, goes[0].start)
             spans = list(_joined(text, goes, label.kind, 0.7, "announced"))
