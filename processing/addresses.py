@@ -104,6 +104,9 @@ _LIVES_AFTER = re.compile(
 _LABEL = re.compile(
     r"(?:家庭住址|居住地址|现住址|联系地址|通讯地址|户籍地址|住址|地址|户口所在地)\s?[:：]\s*(?P<rest>[^，,。；;！!？?\n]{4,40})"
 )
+_CALLED = re.compile(
+    r"(?:小区|村子?|社区|胡同|楼盘|大院)(?:的?名字?)?叫(?:做|个)?(?P<rest>[^，,。；;！!？?\s什啥]{2,12})"
+)
 _CLINIC = re.compile(
     "诊室|取药|检查|抽血|药房|缴费|化验|窗口|住院部|门诊|急诊|病房|病区|病床|科室|拍片|"
     "导诊|挂号|B超|CT|核磁|大厅|候诊|针灸科|推拿|煎药|电梯|会议|教室"
@@ -131,8 +134,9 @@ def find_addresses(text: str) -> list[TextSpan]:
 
 
 def _labelled(text: str) -> Iterator[TextSpan]:
-    for match in _LABEL.finditer(text):
-        yield TextSpan("address", match.start("rest"), match.end("rest"), 0.8, "announced")
+    for pattern in (_LABEL, _CALLED):
+        for match in pattern.finditer(text):
+            yield TextSpan("address", match.start("rest"), match.end("rest"), 0.8, "announced")
 
 
 def _written(text: str) -> Iterator[TextSpan]:
@@ -157,7 +161,7 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     areas, named, numbers = (match[name] or "" for name in ("areas", "named", "numbers"))
     if _INSTITUTE.match(text, end) and not numbers or _CLINIC.search(text[start : end + 8]) and not lives:
         return None
-    if _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
+    if text[start - 1 : start + 1] == "住院" or _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
         return None
     if re.fullmatch(f"(?:{_PROVINCES})(?:省|市)?", said):
         return None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from processing.labels import BACK, BY_KIND, LABEL, MEASURE, UNIT, Label
-from processing.spoken import GAP, Run, digit_runs
+from processing.spoken import FILLER, GAP, Run, digit_runs
 from processing.textspan import Kind, TextSpan
 
 # GB 11643: region, birth date, sequence, check character (ISO 7064 MOD 11-2).
@@ -17,6 +17,8 @@ _OLD_ID = re.compile(r"[1-8]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}")
 _MOBILE = re.compile(r"(?:00?86|86|0)?1[3-9]\d{9}")
 _LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d\d)[2-8]\d{6,7}|[48]00\d{7}")
 _LONG = 10
+_EXTENSION = 5
+_SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
 _ENOUGH_TO_IGNORE_UNITS = 7
@@ -24,8 +26,9 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 8
 
 
 # The birth date in an ID number may be said as one.
+_LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|[后末]四位|最后[三四几]位|尾数)")
+_TAIL = re.compile("(?:尾号|区号|[后末]四位|最后[三四几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"[A-Z]{1,5}[\-_ ]?$")
 
@@ -39,6 +42,18 @@ def find_numbers(text: str) -> list[TextSpan]:
         *_in_goes(text, runs),
         *_announced(text, runs, labels),
         *_named_after(text, runs),
+    ]
+
+
+def find_repeats(text: str, digits: str) -> list[TextSpan]:
+    """Where four or more of ``digits`` are said again in a folded ``text``, to be sure or to ask."""
+    return [
+        TextSpan("phone", run.start, run.end, 0.4, "said-again")
+        for run in digit_runs(text)
+        if len(run.digits) >= _SAID_AGAIN
+        and not run.cardinals
+        and not UNIT.match(text, run.end)
+        and run.digits in digits
     ]
 
 
@@ -83,7 +98,14 @@ def _telephones(run: Run) -> Iterator[TextSpan]:
     for pattern, why in ((_MOBILE, "mobile-number"), (_LANDLINE, "area-code")):
         for match in pattern.finditer(run.digits):
             if _stands_alone(run, match) and run.cardinals <= len(match[0]) // 2:
-                yield _part(run, match, "phone", 0.9, why)
+                yield _with_extension(run, _part(run, match, "phone", 0.9, why), match.end())
+
+
+def _with_extension(run: Run, span: TextSpan, end: int) -> TextSpan:
+    """The few digits behind a number of a house belong to it: 010-58881234-603, 转 8012."""
+    if span.why == "area-code" and len(run.digits) - end <= _EXTENSION:
+        return replace(span, end=run.end)
+    return span
 
 
 def _stands_alone(run: Run, match: re.Match[str]) -> bool:
@@ -171,6 +193,8 @@ def _goes(text: str, runs: Sequence[Run], begin: int, label: Label) -> list[Run]
         count = sum(len(go.digits) for go in goes)
         if count + len(run.digits) > label.most + 5 and goes:
             break
+        if len(run.digits) == 1 and _LETTER.match(text, run.end):
+            continue  # 一下, 三号诊室: a digit within a word
         if _is_counted(text, run, started=count >= 3, label=label):
             if goes:
                 break

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
 
 from processing.identifiers import find_identifiers
 from processing.names import RegisteredName
-from processing.spoken import FILLER
+from processing.numbers import find_repeats
+from processing.spoken import FILLER, PAUSE, digit_runs, fold
 from processing.textspan import PLACEHOLDERS, Kind, TextSpan, merged
 from processing.transcript import Line, Transcript, Word
 
@@ -20,7 +21,13 @@ from processing.transcript import Line, Transcript, Word
 _PAUSE_S = 12.0
 # Edges of words are trusted when the recogniser was this sure of them and they last this long.
 _SURE, _SHORTEST_WORD_S = 0.5, 0.03
+# Numbers of these kinds are looked for again wherever four digits of them are said.
+_NUMBERS = frozenset(("id_number", "phone", "record_number", "insurance_number", "plate"))
+_SHORTEST_PLACE = 2
 _ONLY_FILLERS = re.compile(rf"(?:{FILLER}|好的?|行|可以|知道|您说|你说|记了|[\s，,。、.!！?？…])*")
+
+_LEADING = re.compile(rf"^(?:{PAUSE}|{FILLER})+")
+_TRAILING = re.compile(rf"(?:{PAUSE}|{FILLER})+$")
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,36 @@ def find_spans(
         for found in find_identifiers(passage.text, names, terms):
             for number, span in passage.pieces(found):
                 by_line.setdefault(number, []).append(span)
+    for number, again in _said_again(transcript.lines, by_line):
+        by_line.setdefault(number, []).append(again)
     return [
         span_of(transcript.lines, number, found)
         for number in sorted(by_line)
         for found in merged(by_line[number])
     ]
+
+
+def _said_again(
+    lines: Sequence[Line], by_line: Mapping[int, Sequence[TextSpan]]
+) -> Iterator[tuple[int, TextSpan]]:
+    """What was found once and is said again without the words that gave it away: 望京哪儿? 八零零零, 对吧?"""
+    said: dict[tuple[Kind, str], str] = {}
+    places: set[str] = set()
+    for number in sorted(by_line):
+        for span in merged(by_line[number]):
+            text = fold(lines[number].text[span.start : span.end])
+            if span.kind in _NUMBERS:
+                who = span.kind, lines[number].role
+                said[who] = said.get(who, "") + "".join(run.digits for run in digit_runs(text))
+            elif span.kind == "address" and len(text) >= _SHORTEST_PLACE:
+                places.add(text)
+    for number, line in enumerate(lines):
+        folded = fold(line.text)
+        for (kind, _role), digits in said.items():
+            yield from ((number, replace(span, kind=kind)) for span in find_repeats(folded, digits))
+        for text in places:
+            for match in re.finditer(re.escape(text), folded):
+                yield number, TextSpan("address", match.start(), match.end(), 0.4, "said-again")
 
 
 def span_of(lines: Sequence[Line], number: int, found: TextSpan) -> RedactionSpan:
@@ -228,7 +260,10 @@ class _Passage:
             number, line = self.lines[row]
             start = max(0, span.start - self.starts[row])
             end = min(len(line.text), span.end - self.starts[row])
-            if start < end and not _ONLY_FILLERS.fullmatch(line.text[start:end]):
+            part = line.text[start:end]
+            if part and not _ONLY_FILLERS.fullmatch(part):
+                start += len(part) - len(_LEADING.sub("", part))
+                end -= len(part) - len(_TRAILING.sub("", part))
                 yield number, replace(span, start=start, end=end)
             row += 1
 

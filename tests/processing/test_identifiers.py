@@ -88,6 +88,30 @@ def test_a_number_half_recognised_beside_its_name_is_hidden() -> None:
     assert found("手机尾号4567") == [("phone", "4567")]
 
 
+def test_a_number_begun_and_said_again_is_hidden_from_the_first_try() -> None:
+    text = "一八九，等等啊，一八九四四三二幺零零九"
+    assert found(text) == [("phone", text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "天津市和平区南京路189号津汇广场1座",
+        "河北省保定市竞秀区百花东路126号学府家园8-2-1102",
+        "丰台区马家堡西路15号时代风帆大厦2区608",
+    ],
+)
+def test_an_address_is_hidden_from_the_province_to_the_room(text: str) -> None:
+    assert found(f"药寄到{text}，谢谢") == [("address", text)]
+
+
+@pytest.mark.parametrize(
+    "text", ["北京市中医管理局", "三号楼二层取药", "住院部三楼", "肝区隐痛", "住六楼没电梯"]
+)
+def test_the_clinic_and_the_body_are_nobodys_address(text: str) -> None:
+    assert found(text) == []
+
+
 def test_folding_keeps_every_place() -> None:
     for text in ("ｗｘ＿１２３", "電話號碼", "ß㈱ﬁ", "…—"):
         assert len(fold(text)) == len(text)

@@ -89,6 +89,33 @@ def test_the_answer_to_a_question_is_known_for_what_it_is(question: str, answer:
     assert texts == [question, expected]
 
 
+def test_what_is_said_again_to_be_sure_is_hidden_again() -> None:
+    texts = hidden_texts(
+        talk(
+            line("patient", 0.0, "我住望京花园"),
+            line("expert", 3.0, "望京花园远吗"),
+            line("patient", 6.0, "电话一三八零零"),
+            line("expert", 8.0, "嗯"),
+            line("patient", 9.0, "一三八零零零"),
+            line("expert", 60.0, "尾巴上是八零零零对吧，药吃一千三百八十毫升"),
+        )
+    )
+    assert texts[1] == "[住址]远吗"
+    assert texts[5] == "尾巴上是[电话]对吧，药吃一千三百八十毫升"
+
+
+def test_what_others_say_meanwhile_is_left_alone() -> None:
+    texts = hidden_texts(
+        talk(
+            line("expert", 0.0, "手机号多少？"),
+            line("patient", 2.0, "一三八零零一三"),
+            line("room", 4.0, "下一位请准备，三号诊室"),
+            line("patient", 6.0, "八零零零"),
+        )
+    )
+    assert texts[1:] == ["[电话]", "下一位请准备，三号诊室", "[电话]"]
+
+
 def test_numbers_after_a_long_silence_belong_to_no_question() -> None:
     texts = hidden_texts(talk(line("expert", 0.0, "您的病历号是多少？"), line("patient", 60.0, "三四五")))
     assert texts[1] == "三四五"

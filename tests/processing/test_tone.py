@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from processing.audio import Source, mixdown, read_wav
+from processing.audio import Source, mixdown, read_wav, speech_wav, wav_seconds
 from processing.tone import MARGIN_S, hidden_stretches, hide, hide_in_wav, mixdown_hidden
 from tests.processing.media_files import Movie, clicks, read_sound, tone, write_movie, write_sound
 
@@ -82,9 +82,7 @@ def test_blocks_of_any_size_give_what_the_whole_gives(
         sound = (sound * 30_000).astype(np.int16)
     stretches = hidden_stretches([Span(start_s, start_s + length_s) for start_s, length_s in spans])
     edges = [0, *sorted(set(cuts)), len(sound)]
-    joined = np.concatenate(
-        [hide(sound[a:b], RATE_HZ, stretches, a) for a, b in itertools.pairwise(edges)]
-    )
+    joined = np.concatenate([hide(sound[a:b], RATE_HZ, stretches, a) for a, b in itertools.pairwise(edges)])
     assert np.array_equal(joined, hide(sound, RATE_HZ, stretches))
     assert joined.dtype == sound.dtype
 
@@ -113,6 +111,16 @@ def test_a_wav_is_hidden_in_flat_memory_and_keeps_its_length(tmp_path: Path) -> 
     assert peak_bytes < 20e6
     assert correlation(read_wav(out, 10.0, 11.0), read_wav(source, 10.0, 11.0)) < 0.06
     assert np.array_equal(read_wav(out, 11.2, 20.0), read_wav(source, 11.2, 20.0))
+
+
+def test_real_speech_in_a_span_is_gone(tmp_path: Path, shared_media: Path) -> None:
+    speech_wav([Source(shared_media / "audio/zh/BAC009S0724W0121.wav")], tmp_path / "a.wav")
+    hide_in_wav(tmp_path / "a.wav", tmp_path / "b.wav", [Span(1.0, 2.0)])
+    original, out = (read_wav(tmp_path / name, 0.92, 2.08) for name in ("a.wav", "b.wav"))
+    assert np.abs(original).max() > 0.02
+    assert np.abs(out).max() < 0.05
+    assert np.allclose(np.abs(np.fft.rfft(out)).argmax() / 1.16, 440, atol=1)
+    assert wav_seconds(tmp_path / "b.wav") == wav_seconds(tmp_path / "a.wav")
 
 
 def test_only_sixteen_bit_wavs_are_taken(tmp_path: Path) -> None:
