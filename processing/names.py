@@ -208,7 +208,7 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
             continue
         person = page.means_person(start, end)
         if exact and (person or (not is_word and not page.cuts_word(start, end))):
-            yield TextSpan("name", start, end, 0.8, "given-name")
+            yield TextSpan("name", _from_surname(page, start), end, 0.8, "given-name")
         elif (
             not exact
             and person
@@ -217,6 +217,12 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
             and not _DOSE.match(page.text, end)
         ):
             yield TextSpan("name", start, end, 0.5, "sounds-like-given-name")
+
+
+def _from_surname(page: _Page, start: int) -> int:
+    """Where a name begins whose surname was heard as another one: 沈守仁 for 单守仁."""
+    before = page.text[max(0, start - 1) : start]
+    return start - 1 if before and before in SURNAMES and not page.crosses(start - 1) else start
 
 
 def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
