@@ -20,7 +20,7 @@ from api.pages import cases as case_pages
 from api.pages import login as login_pages
 from api.pages import moments as moment_pages
 from api.pages.render import API
-from api.routes import cases, consultations, login, media, moments, office, recordings
+from api.routes import cases, consultations, login, media, moments, office, recordings, redactions
 from config.settings import Settings
 
 FOLDERS = (
@@ -29,6 +29,7 @@ FOLDERS = (
     recordings,
     cases,
     moments,
+    redactions,
     media,
     office,
     login_pages,

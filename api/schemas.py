@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from archive.edits import MAX_REGIONS
+from archive.edits import MAX_DECISIONS, MAX_REGIONS, SPEECH
+from archive.identity import MAX_CHARACTERS, MAX_NAMES
 from archive.models import Case, Consent, Consultation, Resolution, Segment, User
 from archive.terms import Decision, Finding, Kind, Role, State
 from processing.overrides import Overrides, RegionId, TrackNumbers
+from processing.redaction_edits import Addition, RedactionEdits, SpanId
 
 if TYPE_CHECKING:
     from api.actions import Moment
@@ -77,6 +79,7 @@ class ConsentAnswer(BaseModel):
     signature_sha256: str
     signed_at: dt.datetime
     expires_at: dt.datetime
+    disguise_voice: bool
     withdrawn_at: dt.datetime | None
 
     @classmethod
@@ -243,6 +246,42 @@ class CaseAnswer(CaseRow):
         )
 
 
+class NameRequest(Request):
+    text: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    relation: Literal["patient", "relative"] = "patient"
+
+
+class NamesRequest(Request):
+    """Everybody whose name may be spoken; they replace those registered before."""
+
+    names: Annotated[list[NameRequest], Field(max_length=MAX_NAMES)]
+
+
+class NamesAnswer(BaseModel):
+    """How many are registered. The names themselves are told to nobody."""
+
+    registered: int
+
+
+class RedactionAnswer(BaseModel):
+    """Something that was said and identifies the patient. ``hidden``: whether a tone and a placeholder stand for it."""
+
+    id: str
+    kind: str
+    role: str
+    start_s: float
+    end_s: float
+    confidence: float
+    why: str
+    text: str
+    hidden: bool
+
+
+class RedactionsAnswer(BaseModel):
+    edit: int
+    redactions: list[RedactionAnswer]
+
+
 class EditsRequest(Overrides):
     """What a reviewer wants changed in one camera's picture; what earlier edits say beside it stays.
 
@@ -253,16 +292,32 @@ class EditsRequest(Overrides):
     remove_regions: Annotated[tuple[RegionId, ...], Field(max_length=MAX_REGIONS)] = ()
 
 
+class SpeechEditsRequest(RedactionEdits):
+    """What a reviewer wants heard (``keep``) or hidden (``add``) in text and sound; earlier edits beside it stay.
+
+    ``reset``: spans that were to be heard and are hidden again; ``remove_add``: additions that are taken back.
+    """
+
+    reset: Annotated[tuple[SpanId, ...], Field(max_length=MAX_DECISIONS)] = ()
+    remove_add: Annotated[tuple[Addition, ...], Field(max_length=MAX_DECISIONS)] = ()
+
+
 class RetryRequest(Request):
     edits: Annotated[dict[TrackName, EditsRequest], Field(max_length=32)] | None = None
+    """By camera."""
+    speech: SpeechEditsRequest | None = None
 
     def edits_to_keep(self) -> dict[str, Any] | None:
-        """The edits as they are kept with the case; None: the reviewer said nothing about faces."""
-        if self.edits is None:
+        """The edits as they are kept with the case; None: the reviewer changed nothing."""
+        if self.edits is None and self.speech is None:
             return None
-        return {
-            camera: edits.model_dump(mode="json", exclude_unset=True) for camera, edits in self.edits.items()
+        edits = {
+            camera: edits.model_dump(mode="json", exclude_unset=True)
+            for camera, edits in (self.edits or {}).items()
         }
+        if self.speech is not None:
+            edits[SPEECH] = self.speech.model_dump(mode="json", exclude_unset=True)
+        return edits
 
 
 class ReviewRequest(RetryRequest):

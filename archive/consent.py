@@ -29,12 +29,16 @@ SIGNATURE_KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpg", b"%PDF-"
 
 @dataclass(frozen=True)
 class SignedForm:
-    """A form as it was signed. ``text`` is what the patient was shown, to the letter."""
+    """A form as it was signed. ``text`` is what the patient was shown, to the letter.
+
+    ``disguise_voice``: the patient agrees on condition that their voice is made another one.
+    """
 
     purposes: tuple[str, ...]
     text: str
     signature: bytes
     signed_at: dt.datetime
+    disguise_voice: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConsentFormRejected with the first problem found."""
@@ -88,6 +92,7 @@ def sign(
         witness_id=witness_id,
         signed_at=form.signed_at,
         expires_at=form.signed_at + dt.timedelta(days=valid_days),
+        disguise_voice=form.disguise_voice,
         signature_key=key,
         signature_sha256=hashlib.sha256(form.signature).hexdigest(),
     )

@@ -11,6 +11,9 @@ MAX_REGIONS = 100
 # Later ones win where one reviewer's lists contradict each other.
 TRACK_LISTS = ("delete_tracks", "keep_tracks", "blur_tracks")
 _LASTING = (*TRACK_LISTS, "regions")
+# Where edits by camera keep what is said about spoken identifiers.
+SPEECH = "speech"
+MAX_DECISIONS = 2_000
 
 
 def check_edits(edits: dict[str, Any], summary: dict[str, Any]) -> None:
@@ -20,7 +23,7 @@ def check_edits(edits: dict[str, Any], summary: dict[str, Any]) -> None:
     """
     faces = summary.get("faces", {})
     for camera, said in edits.items() if faces else ():
-        if not any(said.get(key) for key in _LASTING):
+        if camera == SPEECH or not any(said.get(key) for key in _LASTING):
             continue
         if camera not in faces:
             raise EditsRejected(problem=f"no camera {camera}")
@@ -56,9 +59,32 @@ def merge_edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     are too many regions.
     """
     merged = {
-        camera: _merged(camera, old.get(camera, {}), new.get(camera, {})) for camera in sorted({*old, *new})
+        camera: _merged(camera, old.get(camera, {}), new.get(camera, {}))
+        for camera in sorted({*old, *new} - {SPEECH})
     }
-    return {camera: said for camera, said in merged.items() if any(said[key] for key in _LASTING)}
+    lasting = {camera: said for camera, said in merged.items() if any(said[key] for key in _LASTING)}
+    speech = _merged_speech(old.get(SPEECH, {}), new.get(SPEECH, {}))
+    return lasting | ({SPEECH: speech} if speech["keep"] or speech["add"] else {})
+
+
+def _merged_speech(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``keep`` and ``add`` of both; ``reset`` takes back a span that was kept."""
+    kept = set(old.get("keep", []))
+    gone = set(new.get("reset", []))
+    if strangers := sorted(gone - kept):
+        raise EditsRejected(problem=f"speech: reset: nothing was said about {strangers[0]}")
+    added = {_place(each): each for each in (*old.get("add", []), *new.get("add", []))}
+    for each in new.get("remove_add", []):
+        if added.pop(_place(each), None) is None:
+            raise EditsRejected(problem=f"speech: remove_add: nothing was added at {each['start_s']} s")
+    keep = sorted((kept - gone) | set(new.get("keep", [])))
+    if len(keep) > MAX_DECISIONS or len(added) > MAX_DECISIONS:
+        raise EditsRejected(problem=f"speech: more than {MAX_DECISIONS} decisions")
+    return {"version": 1, "keep": keep, "add": [added[place] for place in sorted(added)]}
+
+
+def _place(addition: dict[str, Any]) -> tuple[float, float, str, str]:
+    return addition["start_s"], addition["end_s"], addition["kind"], addition.get("role") or ""
 
 
 def _merged(camera: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import secrets
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -143,6 +143,8 @@ class Consent(Table):
     signed_at: Mapped[dt.datetime]
     kept_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
     expires_at: Mapped[dt.datetime]
+    disguise_voice: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The patient agreed on condition that nobody hears their own voice."""
     signature_key: Mapped[str]
     signature_sha256: Mapped[str] = mapped_column(String(64))
     withdrawn_at: Mapped[dt.datetime | None]

@@ -54,9 +54,14 @@ def _pass_one(report: str) -> Any:
 def transcribe_files(job: Job) -> Result:
     """``yian transcribe``: any files, one per microphone."""
     from processing import transcribe
+    from processing.names import RegisteredName
 
     files = {role: Path(path) for role, path in job.params["files"].items()}
-    text = transcribe.transcribe_files(files, Path(job.params["target"]), job.speech, job.progress)
+    names = [RegisteredName(name) for name in job.params["names"]]
+    target = Path(job.params["target"])
+    text = transcribe.transcribe_files(
+        files, target, job.speech, job.progress, redact=job.params["redact"], names=names
+    )
     return text.to_dict()
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import NoAudio, NotMedia
-from processing.media import Progress, file_url, input_args, no_progress, open_media, run_ffmpeg
+from processing.media import Progress, input_args, no_progress, open_media, run_ffmpeg
 
 Samples = NDArray[np.int16]
 
 SPEECH_RATE_HZ = 16_000
-MIX_RATE_HZ = 48_000
+_MIX_RATE_HZ = 48_000
 _IN_SYNC_S = 0.01
 _GAP_S = 0.05  # stamps that jump further than this are silence that was not stored
 
@@ -173,37 +173,31 @@ def mixdown(
     run_ffmpeg([*inputs, *coding, *ending], duration_s=duration_s, progress=progress)
 
 
-def mix_pcm(
+def mix_wav(
     sources: Sequence[Source],
     out: Path,
     *,
     duration_s: float | None = None,
     progress: Progress = no_progress,
-) -> int:
-    """Write the mix of ``mixdown`` before coding: interleaved 16-bit samples at 48 kHz without a header.
-
-    Returns the number of channels. Raises NoAudio, NotMedia, ChildFailed.
-    """
+) -> None:
+    """Write the mix of ``mixdown`` before coding: a 16-bit WAV at 48 kHz. Raises NoAudio, NotMedia, ChildFailed."""
     sounds = [_sound_of(source) for source in sources]
     inputs = [arg for source in sources for arg in input_args(source.path)]
-    graph = ["-filter_complex", _mix_graph(sounds), "-map", "[mix]"]
-    run_ffmpeg([*inputs, *graph, "-f", "s16le", str(out.resolve())], duration_s=duration_s, progress=progress)
-    return _channels(sounds)
+    graph = ["-filter_complex", _mix_graph(sounds), "-map", "[mix]", "-c:a", "pcm_s16le", *BITEXACT]
+    run_ffmpeg([*inputs, *graph, "-f", "wav", str(out.resolve())], duration_s=duration_s, progress=progress)
 
 
-def encode_pcm(
-    pcm: Path,
-    channels: int,
+def encode_wav(
+    wav: Path,
     out: Path,
     kbps: int,
     *,
     duration_s: float | None = None,
     progress: Progress = no_progress,
 ) -> None:
-    """Code what ``mix_pcm`` wrote as ``mixdown`` would have. Raises ChildFailed."""
-    given = ["-f", "s16le", "-ar", str(MIX_RATE_HZ), "-ac", str(channels), "-i", file_url(pcm)]
+    """Code what ``mix_wav`` wrote as ``mixdown`` would have. Raises ChildFailed."""
     ending = ["-c:a", "aac", "-b:a", f"{kbps}k", *BITEXACT, "-movflags", "+faststart", "-f", "ipod"]
-    run_ffmpeg([*given, *ending, str(out.resolve())], duration_s=duration_s, progress=progress)
+    run_ffmpeg([*input_args(wav), *ending, str(out.resolve())], duration_s=duration_s, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -234,7 +228,7 @@ def _mix_graph(sounds: Sequence[_Sound]) -> str:
     AAC overshoots what it codes by a decibel or so: hence the head room.
     """
     layout = {1: "mono", 2: "stereo"}[_channels(sounds)]
-    form = f"aformat=sample_fmts=fltp:sample_rates={MIX_RATE_HZ}:channel_layouts={layout}"
+    form = f"aformat=sample_fmts=fltp:sample_rates={_MIX_RATE_HZ}:channel_layouts={layout}"
     legs = [
         f"[{i}:a:0]asetpts=PTS-STARTPTS,aresample=async=1,{form},{_shift(sound.start_s)}[m{i}]"
         for i, sound in enumerate(sounds)

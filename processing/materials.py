@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive import alarms
+from archive.edits import SPEECH
 from archive.facts import ConsentFacts, PackageFacts, facts_to_dict
+from archive.identity import names_of, voice_secret
 from archive.models import Case, FaceTemplate, Recording, Transition
 from archive.terms import State
 from config.errors import NotFound
@@ -29,15 +32,31 @@ def gather(pipeline: Pipeline, step: str, case_id: str, folder: Path) -> dict[st
         if step == "probe":
             params["notes"] = _recording_notes(session, case)
         if step == "blur":
-            params["edits"] = case.edits
+            params["edits"] = {camera: said for camera, said in case.edits.items() if camera != SPEECH}
+        if step == "redact":
+            params["names"] = [asdict(name) for name in names_of(pipeline.vault, case_id)]
+            params["edits"] = case.edits.get(SPEECH, {})
+            params["voice_secret"] = _voice_secret(pipeline, case)
         if step in ("blur", "verify"):
             params["templates"] = _open_templates(pipeline, session, case, folder / "templates")
         if step == "package":
             params["facts"] = facts_to_dict(_package_facts(pipeline, session, case))
             params["light"] = _recordings(session, case)[0].light
-            params["notes"] = pipeline.results.told(case, "probe")["notes"]
+            params["notes"] = _notes(pipeline, case)
             params["resolutions"] = _resolutions(pipeline, session, case)
         return params
+
+
+def _voice_secret(pipeline: Pipeline, case: Case) -> str:
+    """In hex; empty where the patient did not ask for another voice."""
+    consents = case.consultation.consents
+    return voice_secret(pipeline.vault, case.id).hex() if consents and consents[-1].disguise_voice else ""
+
+
+def _notes(pipeline: Pipeline, case: Case) -> list[dict[str, Any]]:
+    """What everybody who looks at the case should know about how it came about."""
+    told = [pipeline.results.told(case, step) for step in ("probe", "speakers")]
+    return [note for each in told for note in each.get("notes", [])]
 
 
 def _recordings(session: Session, case: Case) -> list[Recording]:
@@ -165,8 +184,8 @@ def summarise(pipeline: Pipeline, case: Case) -> dict[str, Any]:
         "duration_s": probe["duration_s"],
         "cameras": probe["cameras"],
         "main_camera": probe["main_camera"],
-        "notes": probe["notes"],
-        "speech": pipeline.results.told(case, "transcribe"),
+        "notes": _notes(pipeline, case),
+        "speech": {**pipeline.results.told(case, "transcribe"), **pipeline.results.told(case, "redact")},
         "faces": pipeline.results.told(case, "blur")["cameras"],
         "verification": _verification(pipeline, case),
         "package": pipeline.results.told(case, "package"),

@@ -20,17 +20,18 @@ STEPS = (
     Step("audio", ("ingest", "probe")),
     Step("speakers", ("audio",)),
     Step("transcribe", ("audio", "speakers")),
+    Step("redact", ("ingest", "probe", "speakers", "transcribe"), edited=True),
     Step("faces", ("ingest", "probe")),
     Step("blur", ("ingest", "probe", "faces"), edited=True),
     Step("verify", ("ingest", "probe", "blur"), edited=True),
-    Step("stream", ("ingest", "probe", "audio", "transcribe", "blur"), edited=True),
-    Step("package", ("probe", "speakers", "transcribe", "faces", "blur", "verify", "stream"), edited=True),
+    Step("stream", ("ingest", "probe", "redact", "blur"), edited=True),
+    Step("package", ("probe", "speakers", "redact", "faces", "blur", "verify", "stream"), edited=True),
 )
 STEP_BY_NAME = {step.name: step for step in STEPS}
 # Branches of one stage run side by side: sound and picture have nothing to say to each other before the stream.
 STAGES = (
     (("ingest", "probe"),),
-    (("audio", "speakers", "transcribe"), ("faces", "blur")),
+    (("audio", "speakers", "transcribe", "redact"), ("faces", "blur")),
     (("verify",), ("stream",)),
     (("package",),),
 )

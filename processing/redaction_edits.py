@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from archive.edits import MAX_DECISIONS
 from config.errors import EditsRejected
 from processing.redact import RedactionSpan, span_id, span_of, words_of_text
 from processing.textspan import Kind, TextSpan
 from processing.transcript import Line, Transcript
 
-MAX_DECISIONS = 2_000
 LONGEST_S = 1e6
 
 Seconds = Annotated[float, Field(strict=True, ge=0, le=LONGEST_S, allow_inf_nan=False)]

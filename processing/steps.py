@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,11 @@ from processing.media import part_of
 from processing.step import Job, Result
 
 if TYPE_CHECKING:
+    from processing.audio import Source
     from processing.tracks import Track
+
+
+TRANSCRIPT_FILES = ("transcript.json", "transcript.vtt", "transcript.srt", "transcript.txt", "turns.rttm")
 
 
 def _read(path: Path) -> Any:
@@ -94,22 +99,30 @@ def _sources(job: Job) -> tuple[dict[str, Any], dict[str, Any], Path]:
     return _read(job.inputs["probe"] / "plan.json"), _read(folder / "tracks.json"), folder
 
 
-def audio_step(job: Job) -> Result:
-    """One 16 kHz channel per role for recognition, and the published sound, lined up with the main camera."""
-    from processing import audio
+def _microphones(job: Job) -> list[tuple[str, Source]]:
+    """Role and file of every track that is heard, on the clock of the main camera."""
+    from processing.audio import Source
 
     plan, told, folder = _sources(job)
     start_s = told[plan["main_camera"]]["start_s"]
-    by_role: dict[str, list[audio.Source]] = {}
-    for name in plan["sound"]:
-        role = told[name]["role"] if told[name]["kind"] == "audio" else "room"
-        source = audio.Source(folder / told[name]["file"], told[name]["start_s"] - start_s)
+    return [
+        (
+            told[name]["role"] if told[name]["kind"] == "audio" else "room",
+            Source(folder / told[name]["file"], told[name]["start_s"] - start_s),
+        )
+        for name in plan["sound"]
+    ]
+
+
+def audio_step(job: Job) -> Result:
+    """One 16 kHz channel per role for recognition, lined up with the main camera."""
+    from processing import audio
+
+    by_role: dict[str, list[Source]] = {}
+    for role, source in _microphones(job):
         by_role.setdefault(role, []).append(source)
     for role, sources in by_role.items():
         audio.speech_wav(sources, job.out / f"{role}.wav")
-    if by_role:
-        every = [source for sources in by_role.values() for source in sources]
-        audio.mixdown(every, job.out / "sound.m4a", job.media.audio_kbps)
     return {"roles": sorted(by_role)}
 
 
@@ -119,24 +132,65 @@ def _channels(job: Job) -> dict[str, Path]:
 
 def speakers(job: Job) -> Result:
     """Who speaks when, from which microphone hears whom best."""
-    from processing import diarize, rttm
+    from processing import rttm, speakers
 
-    turns = diarize.turns_per_microphone(_channels(job))
-    _write(job.out / "turns.json", [turn.to_dict() for turn in turns])
-    (job.out / "turns.rttm").write_text(rttm.to_rttm(turns, job.params["case"]))
-    return {"turns": len(turns), "speakers": sorted({turn.role for turn in turns})}
+    found = speakers.turns_of(_channels(job), job.speech, job.progress)
+    notes = [found.note] if found.note else []
+    _write(job.out / "turns.json", [turn.to_dict() for turn in found.turns])
+    _write(job.out / "notes.json", notes)
+    (job.out / "turns.rttm").write_text(rttm.to_rttm(found.turns, job.params["case"]))
+    return {
+        "turns": len(found.turns),
+        "speakers": sorted({turn.role for turn in found.turns}),
+        "notes": notes,
+    }
 
 
 def transcribe_step(job: Job) -> Result:
-    from processing import captions, plain_text, transcribe, transcript
+    """What was said, word by word; nothing of it leaves before it is redacted."""
+    from processing import transcribe
+    from processing.transcript import Turn
 
-    turns = [transcript.Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
-    text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress)
+    turns = [Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
+    notes = tuple(note["code"] for note in _read(job.inputs["speakers"] / "notes.json"))
+    text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress, notes=notes)
     _write(job.out / "transcript.json", text.to_dict())
-    (job.out / "transcript.vtt").write_text(captions.to_webvtt(text))
-    (job.out / "transcript.txt").write_text(plain_text.to_text(text))
     spoken = sorted({line.role for line in text.lines})
     return {"lines": len(text.lines), "speakers": spoken, "model": text.model}
+
+
+def redact(job: Job) -> Result:
+    """The text without what identifies the patient, and the published sound without the same."""
+    from processing import protect, published_sound, transcribe
+    from processing.names import RegisteredName
+    from processing.redaction_edits import parse_redaction_edits
+    from processing.transcript import Transcript, Turn
+
+    names = [RegisteredName(**name) for name in job.params["names"]]
+    edits = parse_redaction_edits(job.params["edits"])
+    turns = [Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
+    done = protect.protect(
+        Transcript.from_dict(_read(job.inputs["transcribe"] / "transcript.json")), names, edits
+    )
+    transcribe.write_outputs(done.transcript, turns, job.params["case"], job.out)
+    _write(job.out / "spans.json", done.secret_list())
+    _write(job.out / "redactions.json", [span.published() for span in done.spans])
+    disguise = None
+    if job.params["voice_secret"]:
+        patient = tuple((turn.start_s, turn.end_s) for turn in turns if turn.role == "patient")
+        disguise = published_sound.Disguise(patient, bytes.fromhex(job.params["voice_secret"]))
+    sources = [source for _role, source in _microphones(job)]
+    if sources:
+        published_sound.publish_sound(
+            sources,
+            job.out / "sound.m4a",
+            job.media.audio_kbps,
+            hidden=done.spans,
+            disguise=disguise,
+            progress=job.progress,
+        )
+    kinds = Counter(span.kind for span in done.spans)
+    return {"redacted": dict(sorted(kinds.items())), "voice_disguised": disguise is not None}
 
 
 def faces(job: Job) -> Result:
@@ -265,8 +319,8 @@ def stream(job: Job) -> Result:
     plan = _read(job.inputs["probe"] / "plan.json")
     media = _read(job.inputs["probe"] / "media.json")
     told = _read(job.inputs["ingest"] / "tracks.json")
-    sound = job.inputs["audio"] / "sound.m4a"
-    captions = (job.inputs["transcribe"] / "transcript.vtt").read_text()
+    sound = job.inputs["redact"] / "sound.m4a"
+    captions = (job.inputs["redact"] / "transcript.vtt").read_text()
     renditions = []
     total = len(plan["cameras"])
     for done, camera in enumerate(plan["cameras"]):
@@ -296,8 +350,8 @@ def package(job: Job) -> Result:
     source = job.folder / "payload"
     shutil.copytree(job.inputs["stream"] / "media", source / "media")
     for folder, step, names in (
-        ("transcript", "transcribe", ("transcript.json", "transcript.vtt", "transcript.txt")),
-        ("transcript", "speakers", ("turns.rttm",)),
+        ("transcript", "redact", TRANSCRIPT_FILES),
+        ("reports", "redact", ("redactions.json",)),
         ("reports", "verify", ("verification.json",)),
     ):
         (source / folder).mkdir(exist_ok=True)
@@ -328,6 +382,7 @@ STEP_FUNCTIONS: dict[str, Callable[[Job], Result]] = {
     "audio": audio_step,
     "speakers": speakers,
     "transcribe": transcribe_step,
+    "redact": redact,
     "faces": faces,
     "blur": blur_step,
     "verify": verify_step,

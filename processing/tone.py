@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from processing.audio import MIX_RATE_HZ, Source, encode_pcm, mix_pcm, mixdown
-from processing.media import Progress, no_progress, part_of
 
 MARGIN_S = 0.08
 _FADE_S = 0.005
@@ -88,51 +84,3 @@ def hide_in_wav(source: Path, out: Path, spans: Iterable[Stretch], margin_s: flo
             block = np.frombuffer(data, "<i2").reshape(-1, reader.getnchannels())
             writer.writeframes(hide(block, reader.getframerate(), stretches, first).tobytes())
             first += len(block)
-
-
-def hide_in_pcm(
-    path: Path, rate_hz: int, channels: int, spans: Iterable[Stretch], margin_s: float = MARGIN_S
-) -> None:
-    """Hide ``spans`` in a headerless file of interleaved 16-bit little-endian samples, in place."""
-    frames = path.stat().st_size // (2 * channels)
-    if not frames:
-        return
-    sound: Any = np.memmap(path, "<i2", "r+", shape=(frames, channels))
-    for start_s, end_s in hidden_stretches(spans, margin_s):
-        for begin, end in _blocks(start_s, end_s, rate_hz, frames):
-            sound[begin:end] = hide(np.asarray(sound[begin:end]), rate_hz, [(start_s, end_s)], begin)
-    sound.flush()
-
-
-def mixdown_hidden(
-    sources: Sequence[Source],
-    out: Path,
-    kbps: int,
-    spans: Sequence[Stretch],
-    *,
-    margin_s: float = MARGIN_S,
-    duration_s: float | None = None,
-    progress: Progress = no_progress,
-) -> None:
-    """``audio.mixdown`` with ``spans`` hidden: as long and as much in step as without.
-
-    The mix is hidden between mixing and coding, so nothing of a span reaches the encoder; until then it lies
-    beside ``out`` in a folder that is removed whatever happens. Without spans it is ``mixdown`` itself. Raises
-    NoAudio, NotMedia, ChildFailed.
-    """
-    if not spans:
-        mixdown(sources, out, kbps, duration_s=duration_s, progress=progress)
-        return
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".mix-") as folder:
-        pcm = Path(folder) / "mix.pcm"
-        channels = mix_pcm(sources, pcm, duration_s=duration_s, progress=part_of(progress, 0.0, 0.5))
-        hide_in_pcm(pcm, MIX_RATE_HZ, channels, spans, margin_s)
-        encode_pcm(pcm, channels, out, kbps, duration_s=duration_s, progress=part_of(progress, 0.5, 1.0))
-
-
-def _blocks(start_s: float, end_s: float, rate_hz: int, frames: int) -> Iterator[tuple[int, int]]:
-    """Frames around a stretch, its fades included, in blocks."""
-    first = max(0, int((start_s - 2 * _FADE_S) * rate_hz))
-    last = min(frames, int((end_s + 2 * _FADE_S) * rate_hz) + 1)
-    for begin in range(first, last, _BLOCK_FRAMES):
-        yield begin, min(last, begin + _BLOCK_FRAMES)

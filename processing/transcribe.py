@@ -15,12 +15,14 @@ import structlog
 from config.settings import SpeechSettings
 from processing.audio import Source, speech_wav, wav_seconds
 from processing.captions import to_srt, to_webvtt
-from processing.diarize import turns_per_microphone
 from processing.lexicon import Lexicon, load_lexicon
-from processing.media import Progress, no_progress
+from processing.media import Progress, no_progress, part_of
+from processing.names import RegisteredName
 from processing.plain_text import to_text
+from processing.protect import protect
 from processing.punctuation import normalise_words, punctuate
 from processing.rttm import to_rttm
+from processing.speakers import turns_of
 from processing.suggest import suggest
 from processing.transcript import Line, Transcript, Turn, Word
 from processing.whisper import Heard, Recogniser
@@ -34,6 +36,8 @@ def transcribe(
     turns: Sequence[Turn],
     settings: SpeechSettings,
     progress: Progress = no_progress,
+    *,
+    notes: tuple[str, ...] = (),
 ) -> Transcript:
     """Recognise ``turns`` in the 16 kHz mono WAVs ``channels`` (by role).
 
@@ -42,7 +46,7 @@ def transcribe(
     """
     if not turns or not channels:
         progress(1.0)
-        return Transcript(settings.language, settings.model)
+        return Transcript(settings.language, settings.model, notes=notes)
     recogniser = Recogniser(settings)
     words: dict[Turn, list[Word]] = {}
     unheard: set[Turn] = set()
@@ -58,7 +62,7 @@ def transcribe(
     lines.sort(key=lambda line: (line.start_s, line.end_s, line.role))
     failed = tuple(sorted(unheard, key=lambda turn: (turn.start_s, turn.end_s, turn.role)))
     duration_s = round(max(map(wav_seconds, channels.values())), 3)
-    return Transcript(settings.language, settings.model, tuple(lines), failed, duration_s)
+    return Transcript(settings.language, settings.model, tuple(lines), failed, duration_s, notes)
 
 
 def _window_s(settings: SpeechSettings) -> float:
@@ -96,24 +100,33 @@ def _line(turn: Turn, said: Sequence[Word], lexicon: Lexicon) -> Line | None:
 
 
 def transcribe_files(
-    files: Mapping[str, Path], out_dir: Path, settings: SpeechSettings, progress: Progress = no_progress
+    files: Mapping[str, Path],
+    out_dir: Path,
+    settings: SpeechSettings,
+    progress: Progress = no_progress,
+    *,
+    redact: bool = False,
+    names: Sequence[RegisteredName] = (),
 ) -> Transcript:
     """The whole way for files of any container, by role; writes transcript.json, .vtt, .srt, .txt and turns.rttm.
 
-    Raises NotMedia, NoAudio, ModelMissing.
+    With ``redact`` these hold placeholders for ``names`` and whatever else identifies somebody. ``out_dir`` is made
+    when there is something to write. Raises NotMedia, NoAudio, ModelMissing.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".work-") as folder:
+    with tempfile.TemporaryDirectory(prefix="yian-speech-") as folder:
         channels: dict[str, Path] = {}
         for index, (role, path) in enumerate(files.items()):
             channels[role] = Path(folder) / f"{index}.wav"
             speech_wav([Source(path)], channels[role])
         progress(0.1)
-        turns = turns_per_microphone(channels)
-        progress(0.2)
-        transcript = transcribe(channels, turns, settings, lambda share: progress(0.2 + 0.8 * share))
+        found = turns_of(channels, settings, part_of(progress, 0.1, 0.3))
+        notes = (found.note["code"],) if found.note else ()
+        transcript = transcribe(channels, found.turns, settings, part_of(progress, 0.3, 1.0), notes=notes)
+    if redact:
+        transcript = protect(transcript, names).transcript
     name = next(iter(files.values())).stem if files else "recording"
-    write_outputs(transcript, turns, name, out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_outputs(transcript, found.turns, name, out_dir)
     return transcript
 
 

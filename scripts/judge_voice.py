@@ -22,8 +22,8 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
-from processing.voice import disguise
 from processing.vocoder import Doubles, Floats, Grid, take_apart
+from processing.voice import disguise
 from scripts.demo_asr_check import WHISPER_RATE_HZ, Heard, character_error_rate, load_model, transcribe
 
 SPEECH_DIR = Path(__file__).parent / "demo_speech"

@@ -25,9 +25,11 @@ from api.actions.recordings import (
     open_recording,
     put_segment,
 )
+from api.actions.redactions import list_redactions
 from api.actions.visits import (
     erase_case,
     list_consultations,
+    register_names,
     schedule_consultation,
     show_consultation,
     sign_consent,
@@ -57,11 +59,13 @@ __all__ = [
     "list_cases",
     "list_consultations",
     "list_moments",
+    "list_redactions",
     "list_segments",
     "media_stream",
     "moment_thumbnail",
     "open_recording",
     "put_segment",
+    "register_names",
     "report_watch",
     "resolve_moment",
     "retry_case",

@@ -16,8 +16,9 @@ from api.actions.desk import (
     require_role,
 )
 from api.core import Core
-from archive import audit, consent, ledger
+from archive import audit, consent, identity, ledger
 from archive.consent import SignedForm
+from archive.identity import PersonName
 from archive.models import (
     Case,
     Consent,
@@ -104,6 +105,20 @@ def sign_consent(core: Core, actor: User, consultation_id: str, form: SignedForm
         return consent.sign(session, core.vault, consultation, form, actor.id, valid_days)
 
 
+def register_names(core: Core, actor: User, consultation_id: str, names: Sequence[PersonName]) -> int:
+    """Keep, sealed, whose names have to be taken out of what is said; returns how many. Nobody can read them back.
+
+    From the next processing on they count. Raises NotFound, IllegalTransition for a withdrawn case, RequestRejected.
+    """
+    require_role(actor, Role.TECHNICIAN, Role.MANAGER)
+    with core.catalog.write() as session:
+        consultation_of(session, actor, consultation_id)
+        refuse_withdrawn(lock_case(session, consultation_id))
+        audit.record(session, actor.id, "consultation.names", consultation_id, names=len(names))
+    identity.keep_names(core.vault, consultation_id, names)
+    return len(names)
+
+
 def withdraw_consent(core: Core, actor: User, consultation_id: str) -> Case:
     """Withdraw: processing stops, nothing plays any more, the case leaves the count. Repeating it is safe."""
     require_role(actor, Role.TECHNICIAN, Role.EXPERT, Role.MANAGER)
@@ -126,6 +141,6 @@ def erase_case(core: Core, actor: User, case_id: str) -> Case:
             raise IllegalTransition(case=case.id, state=str(case.state), wanted="erased")
         audit.record(session, actor.id, "case.erase", case.id)
     core.vault.shred(case_id)
-    for prefix in ("recordings", "work", "packages", "consents"):
+    for prefix in ("recordings", "work", "packages", "consents", identity.PREFIX):
         core.store.delete_prefix(f"{prefix}/{case_id}")
     return case

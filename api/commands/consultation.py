@@ -48,18 +48,41 @@ def consent(
     purpose: Annotated[list[Purpose], typer.Option(help=both("cli.opt.purpose"))],
     text: Annotated[Path, typer.Option(help=both("cli.opt.consent-text"))],
     signature: Annotated[Path, typer.Option(help=both("cli.opt.signature"))],
+    disguise_voice: Annotated[
+        bool, typer.Option("--disguise-voice", help=both("cli.opt.disguise-voice"))
+    ] = False,
 ) -> None:
     from api import actions
     from archive.consent import SignedForm
     from archive.models import utc_now
 
     try:
-        form = SignedForm(tuple(str(p) for p in purpose), text.read_text(), signature.read_bytes(), utc_now())
+        purposes = tuple(str(p) for p in purpose)
+        form = SignedForm(
+            purposes, text.read_text(), signature.read_bytes(), utc_now(), disguise_voice=disguise_voice
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise ConsentFormRejected(problem=str(error)) from error
     with opened() as core:
         actions.sign_consent(core, named(core, user), consultation_id, form)
         say("cli.consultation.consented", id=consultation_id)
+
+
+@app.command(help=both("cli.consultation.names"))
+def names(
+    consultation_id: ConsultationId,
+    user: As,
+    patient: Annotated[list[str] | None, typer.Option(help=both("cli.opt.patient-name"))] = None,
+    relative: Annotated[list[str] | None, typer.Option(help=both("cli.opt.relative-name"))] = None,
+) -> None:
+    from api import actions
+    from archive.identity import PersonName
+
+    told = [PersonName(name, "patient") for name in patient or []]
+    told += [PersonName(name, "relative") for name in relative or []]
+    with opened() as core:
+        count = actions.register_names(core, named(core, user), consultation_id, told)
+        say("cli.consultation.named", id=consultation_id, names=count)
 
 
 @app.command(help=both("cli.consultation.withdraw"))

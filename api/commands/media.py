@@ -174,6 +174,8 @@ def _read_json(path: Path | None) -> Any:
 def transcribe(
     files: Annotated[list[str], typer.Argument(metavar="FILE[=ROLE]…", help=both("cli.opt.audio"))],
     target: Annotated[Path, typer.Option("--out", help=both("cli.opt.out"))],
+    redact: Annotated[bool, typer.Option("--redact", help=both("cli.opt.redact"))] = False,
+    name: Annotated[list[str] | None, typer.Option(help=both("cli.opt.name"))] = None,
     as_json: AsJson = False,
 ) -> None:
     from processing.child import run_alone
@@ -183,8 +185,9 @@ def transcribe(
     for path in found.values():
         if not path.is_file():
             raise RequestRejected(problem=f"{path} is not a file")
-    target.mkdir(parents=True, exist_ok=True)
     params = {
+        "redact": redact or bool(name),
+        "names": name or [],
         "files": {role: str(path.resolve()) for role, path in found.items()},
         "target": str(target.resolve()),
     }

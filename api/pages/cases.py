@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import Form, Query, Request
@@ -21,7 +22,8 @@ from api.routes.cases import OPERATORS
 from api.schemas import Id, Note
 from archive.models import Case, User
 from archive.terms import Decision, Role, State
-from config.errors import VerificationFailed, error_from_dict
+from config.errors import EditsRejected, VerificationFailed, error_from_dict
+from processing.redaction_edits import parse_redaction_edits
 
 doors = Doors("pages", in_schema=False)
 
@@ -33,6 +35,11 @@ MEDIA = {
     "poster": "poster.jpg",
     "captions": "captions.vtt",
 }
+# A time to hide as a reviewer writes it: minutes and seconds, or seconds alone.
+ADDITION = re.compile(
+    r"(?P<start>(?:\d{1,4}:)?\d{1,5}(?:\.\d{1,3})?)\s*[-–]\s*(?P<end>(?:\d{1,4}:)?\d{1,5}(?:\.\d{1,3})?)"
+    r"\s+(?P<kind>[a-z_]{1,20})"
+)
 RUNNING = frozenset({State.RECORDING, State.UPLOADED, State.PROCESSING})
 PLAYABLE = frozenset({State.IN_REVIEW, State.EXPERT_REVIEW, State.PUBLISHED})
 REVIEWER_OF = {State.IN_REVIEW: Role.REVIEWER, State.EXPERT_REVIEW: Role.EXPERT}
@@ -84,9 +91,11 @@ def show_case(
         # As many as are left now: the case remembers how many there were when it failed.
         left = VerificationFailed(case=case.id, moments=moments["left"])
         shown["reason"] = words.error(left) if moments["left"] else None
+    redactions = shown_redactions(core, actor, case) if shown["may_review"] else []
     return page(
         request,
         "case.html",
+        redactions=redactions,
         names=_names(core, case),
         moments=moments,
         media=media,
@@ -137,6 +146,7 @@ def withdraw(id: Id, actor: Actor, core: InCore, sure: Annotated[bool, Form()]) 
 
 
 async def _edits_in(request: Request) -> dict[str, Any]:
+    """Raises EditsRejected."""
     return edits_of([(name, str(value)) for name, value in (await request.form()).multi_items()])
 
 
@@ -146,9 +156,42 @@ def edits_of(fields: list[tuple[str, str]]) -> dict[str, Any]:
     for name, value in fields:
         kind, _, place = name.partition(":")
         camera, _, track = place.rpartition(":")
-        if kind == "face" and camera and track.isdecimal() and value in ("keep", "blur", "delete"):
+        if kind == "speech":
+            _note_speech(edits, camera or track, value)
+        elif kind == "face" and camera and track.isdecimal() and value in ("keep", "blur", "delete"):
             edits.setdefault(camera, {}).setdefault(f"{value}_tracks", []).append(int(track))
     return edits
+
+
+def _note_speech(edits: dict[str, Any], field: str, value: str) -> None:
+    """``speech:keep`` names a span to be heard again; ``speech:add`` is ``FROM-TO KIND``, a time to hide."""
+    said = edits.setdefault("speech", {})
+    if field == "keep" and value:
+        said.setdefault("keep", []).append(value)
+    elif field == "add" and value.strip():
+        said.setdefault("add", []).append(_addition(value))
+    if said:
+        parse_redaction_edits(said)
+    else:
+        del edits["speech"]
+
+
+def _addition(text: str) -> dict[str, Any]:
+    """Raises EditsRejected."""
+    found = ADDITION.fullmatch(text.strip())
+    if found is None:
+        raise EditsRejected(problem=f"speech: {text[:40]!r} is not FROM-TO KIND, as in 1:02.5-1:04 phone")
+    return {"start_s": _seconds(found["start"]), "end_s": _seconds(found["end"]), "kind": found["kind"]}
+
+
+def _seconds(clock_text: str) -> float:
+    minutes, _, seconds = clock_text.rpartition(":")
+    return 60 * int(minutes or 0) + float(seconds)
+
+
+def shown_redactions(core: Core, actor: User, case: Case) -> list[dict[str, Any]]:
+    """What was taken out of the text and sound, for who reviews the case now."""
+    return actions.list_redactions(core, actor, case.id)[1]
 
 
 def _shown(case: Case, actor: User, words: Messages) -> dict[str, Any]:

@@ -11,8 +11,18 @@ from starlette.concurrency import run_in_threadpool
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import CaseState, ConsentAnswer, ConsultationAnswer, ConsultationRequest, Created, Id
+from api.schemas import (
+    CaseState,
+    ConsentAnswer,
+    ConsultationAnswer,
+    ConsultationRequest,
+    Created,
+    Id,
+    NamesAnswer,
+    NamesRequest,
+)
 from archive.consent import MAX_SIGNATURE_BYTES, SignedForm
+from archive.identity import PersonName
 from archive.terms import Role
 from config.errors import ConsentFormRejected
 
@@ -54,6 +64,16 @@ def show(id: Id, actor: Actor, core: InCore) -> ConsultationAnswer:
     return ConsultationAnswer.of(actions.show_consultation(core, actor, id))
 
 
+@doors.put(
+    "/api/consultations/{id}/names",
+    roles=PLANNERS,
+    summary="Register whose spoken names are to be taken out; they are kept sealed and told to nobody",
+)
+def register_names(id: Id, asked: NamesRequest, actor: Actor, core: InCore) -> NamesAnswer:
+    names = [PersonName(name.text, name.relation) for name in asked.names]
+    return NamesAnswer(registered=actions.register_names(core, actor, id, names))
+
+
 @doors.post(
     "/api/consultations/{id}/consent",
     roles=PLANNERS,
@@ -69,12 +89,14 @@ async def sign(
     text: Annotated[str, Form(max_length=20_000, pattern=r"^[^\x00]*$")],
     signed_at: Annotated[str, Form(max_length=40)],
     signature: Annotated[UploadFile, File()],
+    disguise_voice: Annotated[bool, Form()] = False,
 ) -> ConsentAnswer:
     form = SignedForm(
         purposes=tuple(purposes),
         text=text,
         signature=await signature.read(MAX_SIGNATURE_BYTES + 1),
         signed_at=_time(signed_at),
+        disguise_voice=disguise_voice,
     )
     return ConsentAnswer.of(await run_in_threadpool(actions.sign_consent, core, actor, id, form))
 

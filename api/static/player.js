@@ -63,6 +63,16 @@ function show(button) {
   list.scrollTo({ top, behavior: "smooth" });
 }
 
+// Links that name a moment of the recording play it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-seek]");
+  if (!link) return;
+  event.preventDefault();
+  player.currentTime = Math.max(0, Number(link.dataset.seek) - 1);
+  player.scrollIntoView({ block: "center" });
+  player.play();
+});
+
 captions.addEventListener("load", write);
 captions.addEventListener("error", write);
 if (captions.readyState >= 2) write();

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from processing.audio import Source, mixdown, read_wav, speech_wav, wav_seconds
-from processing.tone import MARGIN_S, hidden_stretches, hide, hide_in_wav, mixdown_hidden
+from processing.published_sound import publish_sound
+from processing.tone import MARGIN_S, hidden_stretches, hide, hide_in_wav
 from tests.processing.media_files import Movie, clicks, read_sound, tone, write_movie, write_sound
 
 RATE_HZ = 16_000
@@ -140,7 +141,7 @@ def test_the_published_mix_is_as_long_and_in_step_and_holds_nothing_of_a_span(
     two = Source(write_sound(tmp_path / "2.wav", tone(5, 300, 48_000, 0.05), 48_000), 0.5)
     spans = [Span(2.0, 3.0)]
     mixdown([one, two], tmp_path / "plain.m4a", 128)
-    mixdown_hidden([one, two], tmp_path / "hidden.m4a", 128, spans)
+    publish_sound([one, two], tmp_path / "hidden.m4a", 128, hidden=spans)
     plain, hidden = (read_sound(tmp_path / f"{name}.m4a", 48_000) for name in ("plain", "hidden"))
     assert len(plain) == len(hidden)
     for from_s, to_s in ((0.5, 1.8), (3.3, 5.9)):
@@ -157,7 +158,7 @@ def test_sound_stays_in_step_with_the_picture_where_one_aac_track_would_have_bee
 ) -> None:
     movie = write_movie(tmp_path / "a.mp4", Movie(seconds=5, sound=clicks(5, [0.5, 2.5, 4.5])))
     mixdown([Source(movie)], tmp_path / "plain.m4a", 128)
-    mixdown_hidden([Source(movie)], tmp_path / "hidden.m4a", 128, [Span(2.3, 2.8)])
+    publish_sound([Source(movie)], tmp_path / "hidden.m4a", 128, hidden=[Span(2.3, 2.8)])
     plain, hidden = (read_sound(tmp_path / f"{name}.m4a", 48_000) for name in ("plain", "hidden"))
     assert abs(len(plain) - len(hidden)) <= 1024
     for click_s in (0.5, 4.5):
@@ -171,5 +172,5 @@ def test_sound_stays_in_step_with_the_picture_where_one_aac_track_would_have_bee
 def test_without_spans_the_mix_is_the_plain_one(tmp_path: Path) -> None:
     movie = write_movie(tmp_path / "a.mp4")
     mixdown([Source(movie)], tmp_path / "plain.m4a", 128)
-    mixdown_hidden([Source(movie)], tmp_path / "hidden.m4a", 128, [])
+    publish_sound([Source(movie)], tmp_path / "hidden.m4a", 128, hidden=[])
     assert (tmp_path / "plain.m4a").read_bytes() == (tmp_path / "hidden.m4a").read_bytes()
