@@ -21,6 +21,10 @@ def check_edits(edits: dict[str, Any], summary: dict[str, Any]) -> None:
 
     Raises EditsRejected: at the desk, where it can be corrected, and not hours later in the worker.
     """
+    spans = summary.get("speech", {}).get("spans")
+    unknown = sorted(set(edits.get(SPEECH, {}).get("keep", [])) - set(spans or []))
+    if spans is not None and unknown:
+        raise EditsRejected(problem=f"speech: keep: no span {unknown[0]}")
     faces = summary.get("faces", {})
     for camera, said in edits.items() if faces else ():
         if camera == SPEECH or not any(said.get(key) for key in _LASTING):

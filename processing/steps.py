@@ -190,7 +190,11 @@ def redact(job: Job) -> Result:
             progress=job.progress,
         )
     kinds = Counter(span.kind for span in done.spans)
-    return {"redacted": dict(sorted(kinds.items())), "voice_disguised": disguise is not None}
+    return {
+        "redacted": dict(sorted(kinds.items())),
+        "spans": [span.id for span in done.found],
+        "voice_disguised": disguise is not None,
+    }
 
 
 def faces(job: Job) -> Result:

@@ -122,3 +122,34 @@ def test_what_a_finished_case_knows_is_accepted_and_an_unfinished_case_cannot_te
     check_edits({"rom": {"reset_tracks": [1]}}, SUMMARY)
     check_edits({"rom": {"blur_tracks": [1]}}, {})
     check_edits(room(regions=[region("a", time_s=90)]), {"faces": {"room": {"tracks": []}}})
+
+
+def speech(**said: Any) -> dict[str, Any]:
+    return {"speech": said}
+
+
+ADDED = {"start_s": 1.0, "end_s": 2.0, "kind": "phone"}
+
+
+def test_what_is_said_about_spoken_identifiers_adds_up_over_reviews_and_can_be_taken_back() -> None:
+    first = merge_edits({}, speech(keep=["name-1"], add=[ADDED]))
+    assert first == speech(version=1, keep=["name-1"], add=[ADDED])
+    second = merge_edits(first, {**room(keep_tracks=[1]), **speech(keep=["name-2"])})
+    assert second["speech"]["keep"] == ["name-1", "name-2"]
+    assert second["room"]["keep_tracks"] == [1]
+    third = merge_edits(second, speech(reset=["name-1"], remove_add=[ADDED]))
+    assert third["speech"] == {"version": 1, "keep": ["name-2"], "add": []}
+    assert "speech" not in merge_edits(third, speech(reset=["name-2"]))
+
+
+@pytest.mark.parametrize("said", [{"reset": ["name-9"]}, {"remove_add": [ADDED]}])
+def test_taking_back_what_was_never_said_about_speech_is_refused(said: dict[str, Any]) -> None:
+    with pytest.raises(EditsRejected):
+        merge_edits(speech(keep=["name-1"]), speech(**said))
+
+
+def test_a_span_that_the_case_does_not_have_is_refused_at_the_desk() -> None:
+    summary = {**SUMMARY, "speech": {"spans": ["name-1"]}}
+    check_edits(speech(keep=["name-1"]), summary)
+    with pytest.raises(EditsRejected):
+        check_edits(speech(keep=["name-2"]), summary)

@@ -120,6 +120,20 @@ def clicks(seconds: float, at_s: Sequence[float], rate_hz: int = 48_000) -> Samp
     return sound
 
 
+def speech(seconds: float, seed: int = 1, rate_hz: int = 16_000) -> NDArray[np.float32]:
+    """Loud noise: whatever is left of it correlates with itself."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(0.0, 0.2, round(seconds * rate_hz)).clip(-0.9, 0.9).astype(np.float32)
+
+
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """The largest normalised correlation of ``a`` with ``b`` at any shift."""
+    a, b = a - a.mean(), b - b.mean()
+    size = 1 << (len(a) + len(b)).bit_length()
+    across = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)), size)
+    return float(np.abs(across).max() / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
 def write_sound(
     path: Path, sound: Samples, rate_hz: int = 16_000, codec: str = "", channels: int = 1
 ) -> Path:

@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from processing.audio import Source, mixdown, read_wav, speech_wav, wav_seconds
 from processing.published_sound import publish_sound
 from processing.tone import MARGIN_S, hidden_stretches, hide, hide_in_wav
-from tests.processing.media_files import Movie, clicks, read_sound, tone, write_movie, write_sound
+from tests.processing.media_files import (
+    Movie,
+    clicks,
+    correlation,
+    read_sound,
+    speech,
+    tone,
+    write_movie,
+    write_sound,
+)
 
 RATE_HZ = 16_000
 
@@ -25,20 +33,6 @@ RATE_HZ = 16_000
 class Span:
     start_s: float
     end_s: float
-
-
-def speech(seconds: float, seed: int = 1, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
-    """Loud noise: whatever is left of it correlates with itself."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(0.0, 0.2, round(seconds * rate_hz)).clip(-0.9, 0.9).astype(np.float32)
-
-
-def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The largest normalised correlation of ``a`` with ``b`` at any shift."""
-    a, b = a - a.mean(), b - b.mean()
-    size = 1 << (len(a) + len(b)).bit_length()
-    across = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)), size)
-    return float(np.abs(across).max() / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def test_nothing_of_the_original_is_left_in_a_span_and_its_margins() -> None:

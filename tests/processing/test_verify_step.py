@@ -217,12 +217,11 @@ def test_the_package_says_who_answered_for_what_and_why_and_holds_no_thumbnail(
     desk.keep("probe", {"duration_s": 1.0, "cameras": ["room"], "main_camera": "room", "notes": []})
     params = json.loads(json.dumps(materials.gather(desk.pipeline, "package", desk.case.id, tmp_path / "g")))
     source = write_source(tmp_path / "source")
-    for name in ("transcript.vtt", "transcript.txt", "turns.rttm"):
+    for name in (*steps.TRANSCRIPT_FILES, "redactions.json"):
         (source / "transcript" / name).write_text("")
     folders = {
         "stream": source,
-        "transcribe": source / "transcript",
-        "speakers": source / "transcript",
+        "redact": source / "transcript",
         "verify": verified[0] / "out",
         "blur": source / "reports",
     }
