@@ -22,19 +22,19 @@ Read = Callable[[int, int], Floats]
 SECRET_BYTES = 16
 _BLOCK_HOPS = 1250  # 10 s at a time
 
-# Ranges of what the secret decides; farther, and the demo's recogniser errs by more than five characters in a hundred.
-_LOW_HZ, _HIGH_HZ = (95.0, 135.0), (165.0, 230.0)
+# What the secret decides lies within these ranges. Farther, and the demo's recogniser, which knows synthetic voices only,
+# gets more than five characters in a hundred wrong. A low voice becomes a high one, a high one low: farthest away.
+_HIGH_VOICE_HZ = 150.0
+_LOW_HZ, _HIGH_HZ = (90.0, 125.0), (180.0, 240.0)
 _MELODY = (0.10, 0.16)  # spread of the natural logarithm of pitch
-_STRETCH, _STRETCH_APART = (0.10, 0.14), 0.03
+_STRETCH, _STRETCH_APART = (0.10, 0.14), 0.03  # natural logarithms
+_FORMANTS_HZ = np.array([500.0, 1500.0, 3500.0])  # where the three factors hold, roughly F1, F2 and above
 _TILT_DB, _RIPPLE_DB, _RIPPLES = 1.0, 1.0, 4
 _WANDER_S, _PITCH_WANDER, _STRETCH_WANDER = 1.5, 0.03, 0.03
-_FORMANTS_HZ = np.array(
-    [500.0, 1500.0, 3500.0]
-)  # a neutral vocal tract's, between which factors are interpolated
-# Average speech falls by about this much per octave (Byrne 1994, figure 1).
+# Voices that were measured fall by 5 to 12 dB an octave. How much of a speaker's distance from that is taken away,
+# of its broad shape (over so many bands on both sides) and of its detail:
 _FALL_DB, _FALL_FROM_HZ = 6.0, 250.0
-_BROAD = 10
-_BROAD_EVENED, _EVENED, _EVENED_AT_MOST_DB = 1.0, 0.4, 15.0
+_BROAD_BANDS, _BROAD_SHARE, _DETAIL_SHARE, _AT_MOST_DB = 10, 1.0, 0.25, 15.0
 _DB = float(np.log(10) / 10)
 _SURELY_VOICED = 0.5
 
@@ -104,7 +104,7 @@ class PseudoVoice:
         self._recording = recording
         self._speaker = _get_to_know(recording)
         centres_hz = recording.grid.centres_hz
-        side = 1 if random.integers(2) else -1
+        side = -1 if self._speaker and self._speaker.pitch > np.log(_HIGH_VOICE_HZ) else 1
         self._pitch = random.uniform(*np.log(_HIGH_HZ if side > 0 else _LOW_HZ))
         self._melody = random.uniform(*_MELODY)
         self._stretch = side * random.uniform(*_STRETCH) + random.uniform(-_STRETCH_APART, _STRETCH_APART, 3)
@@ -155,13 +155,13 @@ def _timbre(random: np.random.Generator, centres_hz: Doubles) -> Doubles:
 
 
 def _evened(bands: Floats, centres_hz: Doubles) -> Doubles:
-    """(BANDS,) what to add to take half of the speaker's own average spectrum away."""
+    """(BANDS,) what to add to bring the speaker's average spectrum near anybody's."""
     anybody = -_FALL_DB * _DB * np.log2(1 + centres_hz / _FALL_FROM_HZ)
     apart = anybody - bands
     apart -= np.median(apart)
-    broad = _smooth(apart, _BROAD)
-    evened: Doubles = _BROAD_EVENED * broad + _EVENED * (apart - broad)
-    return np.clip(evened, -_EVENED_AT_MOST_DB * _DB, _EVENED_AT_MOST_DB * _DB)
+    broad = _smooth(apart, _BROAD_BANDS)
+    evened: Doubles = _BROAD_SHARE * broad + _DETAIL_SHARE * (apart - broad)
+    return np.clip(evened, -_AT_MOST_DB * _DB, _AT_MOST_DB * _DB)
 
 
 def _moved(bands: Doubles, stretch: Doubles, centres_hz: Doubles) -> Doubles:

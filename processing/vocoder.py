@@ -22,7 +22,7 @@ _TOP_HZ, _LOWEST_BAND_HZ = 8000.0, 60.0
 _UNVOICED_WIDTH_HZ = 150.0
 _FAINTEST = 1e-12
 # Pitch of speakers, in steps of 2 %; periodicity is looked for below the second formant of most vowels.
-_PITCHES_HZ = np.geomspace(70.0, 420.0, 90)
+_PITCHES_HZ: Doubles = np.geomspace(70.0, 420.0, 90)
 _PERIODIC_BELOW_HZ = 1600.0
 _LEAP_COST = 1.5  # per octave and hop
 _LOW_COST = 0.02  # per octave: a period repeats at twice its length too

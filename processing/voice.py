@@ -18,7 +18,7 @@ from processing.media import Progress, no_progress
 from processing.pseudovoice import PseudoVoice, Recording, Span
 from processing.vocoder import Floats
 
-# Turns are found to about 50 ms; what is joined would leave a breath of the true voice in between.
+# Turns are found to about 50 ms; a gap too short for a breath is not worth hearing the true voice in.
 MARGIN_S, FADE_S, JOIN_S = 0.1, 0.02, 0.3
 _SAMPLE_BYTES = 2
 _COPY_SAMPLES = 1 << 20
