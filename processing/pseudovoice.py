@@ -27,14 +27,14 @@ _BLOCK_HOPS = 1250  # 10 s at a time
 _HIGH_VOICE_HZ = 150.0
 _LOW_HZ, _HIGH_HZ = (90.0, 125.0), (180.0, 240.0)
 _MELODY = (0.10, 0.16)  # spread of the natural logarithm of pitch
-_STRETCH, _STRETCH_APART = (0.10, 0.14), 0.03  # natural logarithms
+_STRETCH, _STRETCH_APART = (0.11, 0.15), 0.03  # natural logarithms
 _FORMANTS_HZ = np.array([500.0, 1500.0, 3500.0])  # where the three factors hold, roughly F1, F2 and above
 _TILT_DB, _RIPPLE_DB, _RIPPLES = 1.0, 1.0, 4
 _WANDER_S, _PITCH_WANDER, _STRETCH_WANDER = 1.5, 0.03, 0.03
 # Voices that were measured fall by 5 to 12 dB an octave. How much of a speaker's distance from that is taken away,
 # of its broad shape (over so many bands on both sides) and of its detail:
 _FALL_DB, _FALL_FROM_HZ = 6.0, 250.0
-_BROAD_BANDS, _BROAD_SHARE, _DETAIL_SHARE, _AT_MOST_DB = 10, 1.0, 0.25, 15.0
+_BROAD_BANDS, _BROAD_SHARE, _DETAIL_SHARE, _AT_MOST_DB = 10, 0.7, 0.15, 15.0
 _DB = float(np.log(10) / 10)
 _SURELY_VOICED = 0.5
 

@@ -27,7 +27,7 @@ _PERIODIC_BELOW_HZ = 1600.0
 _LEAP_COST = 1.5  # per octave and hop
 _LOW_COST = 0.02  # per octave: a period repeats at twice its length too
 _VOICED_FROM, _VOICED_FULLY = 0.4, 0.8
-_DISPERSION_S = 0.004
+_DISPERSION_S = 0.012
 _BREATH_HZ = 3500.0  # about where voices turn from pulses to noise
 
 

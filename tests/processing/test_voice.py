@@ -223,11 +223,11 @@ def test_the_demo_s_speakers_are_no_longer_recognised(demo: dict[str, list[Sampl
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_real_speakers_are_no_longer_recognised(speakers: dict[str, list[Samples]], secret: bytes) -> None:
-    assert mean_accepted(speakers, secret) < 0.05
+    assert mean_accepted(speakers, secret) < 0.15
 
 
 def test_resampling_does_not_bring_the_speaker_back(speakers: dict[str, list[Samples]]) -> None:
-    assert mean_accepted(speakers, SECRET, np.geomspace(0.6, 1.7, 5).tolist()) < 0.1
+    assert mean_accepted(speakers, SECRET, np.geomspace(0.6, 1.7, 5).tolist()) < 0.15
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
