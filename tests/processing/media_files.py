@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -196,3 +197,11 @@ def _each(data: bytearray, name: bytes, act: Callable[[int], None]) -> None:
     while at >= 0:
         act(at)
         at = data.find(name, at + 4)
+
+
+def write_wav(path: Path, sound: Samples, rate_hz: int = 16_000) -> Path:
+    """Write mono ``sound``, clipped at full scale, as 16-bit PCM; as fast as the disk."""
+    with wave.open(str(path), "wb") as sink:
+        sink.setparams((1, 2, rate_hz, 0, "NONE", ""))
+        sink.writeframes((np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes())
+    return path
