@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import NoAudio, NotMedia
+from processing.downmix import Downmix
 from processing.media import Progress, input_args, no_progress, open_media, run_ffmpeg
 
 Samples = NDArray[np.int16]
@@ -21,6 +22,7 @@ Samples = NDArray[np.int16]
 SPEECH_RATE_HZ = 16_000
 _MIX_RATE_HZ = 48_000
 _IN_SYNC_S = 0.01
+_FOLLOWED_HZ = 48  # samples a second that the resampler may add or leave out: 1000 ppm
 _GAP_S = 0.05  # stamps that jump further than this are silence that was not stored
 
 # Nothing in the output may tell the machine or the moment: the package is compared byte for byte.
@@ -29,10 +31,15 @@ BITEXACT = ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"
 
 @dataclass(frozen=True)
 class Source:
-    """A file with sound, and when it began on the clock of the recording (of the main camera)."""
+    """A file with sound, and when it began on the clock of the recording (of the main camera).
+
+    What lies ``t`` seconds into the file happened at ``start_s + t / (1 + drift_ppm * 1e-6)``: the device's own clock
+    runs fast by ``drift_ppm``, which ``mixdown`` evens out. ``speech_wav`` does not: drift is heard from what it wrote.
+    """
 
     path: Path
     start_s: float = 0.0
+    drift_ppm: float = 0.0
 
 
 def speech_wav(sources: Sequence[Source], out: Path) -> None:
@@ -94,26 +101,55 @@ def _on_the_clock(stack: contextlib.ExitStack, source: Source) -> Iterator[Sampl
 def _stored(container: av.container.InputContainer) -> Iterator[Samples]:
     """Blocks (samples,) at 16 kHz; the first sample is time 0 of the file."""
     origin_s = (container.start_time or 0) / av.time_base
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SPEECH_RATE_HZ)
+    spout: _Spout | None = None
     heard_s, stored = 0.0, 0
     for frame in _decoded(container):
         time_s = heard_s if frame.time is None else frame.time - origin_s
+        if spout and (time_s - heard_s > _GAP_S or not spout.takes(frame)):
+            rest = spout.drained()
+            stored += len(rest)
+            yield rest
+            spout = None
         if time_s - heard_s > _GAP_S:
-            for ready in resampler.resample(None):
-                stored += ready.samples
-                yield ready.to_ndarray()[0]
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=SPEECH_RATE_HZ)
             missing = round(time_s * SPEECH_RATE_HZ) - stored
             stored += max(0, missing)
             heard_s = time_s
             yield from _silence(missing)
         heard_s += frame.samples / frame.sample_rate
+        spout = spout or _Spout(frame)
+        block = spout.pour(frame)
+        stored += len(block)
+        yield block
+    if spout:
+        yield spout.drained()
+
+
+class _Spout:
+    """16 kHz mono out of frames of one kind; a file may change its kind half-way."""
+
+    def __init__(self, frame: av.AudioFrame) -> None:
+        self._kind = self._kind_of(frame)
+        self._resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=SPEECH_RATE_HZ)
+        self._channels = frame.layout.nb_channels
+        self._downmix = Downmix(self._channels)
+
+    @staticmethod
+    def _kind_of(frame: av.AudioFrame) -> tuple[str, str, int]:
+        return frame.format.name, frame.layout.name, frame.sample_rate
+
+    def takes(self, frame: av.AudioFrame) -> bool:
+        return self._kind_of(frame) == self._kind
+
+    def pour(self, frame: av.AudioFrame) -> Samples:
         frame.pts = None
-        for ready in resampler.resample(frame):
-            stored += ready.samples
-            yield ready.to_ndarray()[0]
-    for ready in resampler.resample(None):
-        yield ready.to_ndarray()[0]
+        return self._mixed(self._resampler.resample(frame))
+
+    def drained(self) -> Samples:
+        return self._mixed(self._resampler.resample(None))
+
+    def _mixed(self, frames: Sequence[av.AudioFrame]) -> Samples:
+        blocks = [self._downmix(frame.to_ndarray().reshape(-1, self._channels).T) for frame in frames]
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
 
 
 def _silence(samples: int) -> Iterator[Samples]:
@@ -165,7 +201,7 @@ def mixdown(
     """
     sounds = [_sound_of(source) for source in sources]
     inputs = [arg for source in sources for arg in input_args(source.path)]
-    if len(sounds) == 1 and sounds[0].codec == "aac" and abs(sounds[0].start_s) < _IN_SYNC_S:
+    if len(sounds) == 1 and sounds[0].is_ready:
         coding = ["-map", "0:a:0", "-c:a", "copy"]
     else:
         coding = ["-filter_complex", _mix_graph(sounds), "-map", "[mix]", "-c:a", "aac", "-b:a", f"{kbps}k"]
@@ -207,6 +243,11 @@ class _Sound:
     codec: str
     channels: int
     start_s: float
+    drift_ppm: float
+
+    @property
+    def is_ready(self) -> bool:
+        return self.codec == "aac" and abs(self.start_s) < _IN_SYNC_S and not self.drift_ppm
 
 
 def _sound_of(source: Source) -> _Sound:
@@ -217,7 +258,12 @@ def _sound_of(source: Source) -> _Sound:
             stream = container.streams.audio[0]
             first = next(_decoded(container), None)
             late_s = (first.time or 0.0) - (container.start_time or 0) / av.time_base if first else 0.0
-            return _Sound(stream.codec_context.name, stream.channels, max(0.0, late_s) + source.start_s)
+            return _Sound(
+                stream.codec_context.name,
+                stream.channels,
+                max(0.0, late_s) + source.start_s,
+                source.drift_ppm,
+            )
     except av.error.FFmpegError as error:
         raise NotMedia(name=source.path.name, detail=str(error.strerror)) from error
 
@@ -230,7 +276,8 @@ def _mix_graph(sounds: Sequence[_Sound]) -> str:
     layout = {1: "mono", 2: "stereo"}[_channels(sounds)]
     form = f"aformat=sample_fmts=fltp:sample_rates={_MIX_RATE_HZ}:channel_layouts={layout}"
     legs = [
-        f"[{i}:a:0]asetpts=PTS-STARTPTS,aresample=async=1,{form},{_shift(sound.start_s)}[m{i}]"
+        f"[{i}:a:0]asetpts=PTS-STARTPTS,aresample=async=1,{_evened(sound.drift_ppm)}{form},"
+        f"{_shift(sound.start_s)}[m{i}]"
         for i, sound in enumerate(sounds)
     ]
     names = "".join(f"[m{i}]" for i in range(len(sounds)))
@@ -240,6 +287,14 @@ def _mix_graph(sounds: Sequence[_Sound]) -> str:
 
 def _channels(sounds: Sequence[_Sound]) -> int:
     return 2 if any(sound.channels > 1 for sound in sounds) else 1
+
+
+def _evened(drift_ppm: float) -> str:
+    """Stamps on the true clock, and a resampler that follows them by a few samples a second."""
+    if not drift_ppm:
+        return ""
+    stamps = f"aresample={_MIX_RATE_HZ},asetpts=PTS/{1 + drift_ppm * 1e-6:.9f}"
+    return f"{stamps},aresample=async={_FOLLOWED_HZ}:min_comp=0.0005:min_hard_comp=1.0,"
 
 
 def _shift(start_s: float) -> str:

@@ -154,6 +154,34 @@ def write_sound(
     return path
 
 
+def write_planes(
+    path: Path, planes: NDArray[np.float32], rate_hz: int = 48_000, codec: str = "pcm_s16le"
+) -> Path:
+    """Write (channels, samples), each channel its own; the suffix chooses the container."""
+    layout = {1: "mono", 2: "stereo", 8: "7.1"}[len(planes)]
+    with av.open(str(path), "w") as sink:
+        stream: Any = sink.add_stream(codec, rate=rate_hz)
+        stream.codec_context.layout = layout
+        form = stream.codec_context.format.name
+        resampler = av.AudioResampler(format=form, layout=layout, rate=rate_hz, frame_size=_frame_size(stream))
+        for start in range(0, planes.shape[1], rate_hz):
+            part = np.ascontiguousarray(planes[:, start : start + rate_hz].T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(part, "flt", layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
+            for ready in resampler.resample(frame):
+                sink.mux(stream.encode(ready))
+        for ready in resampler.resample(None):
+            sink.mux(stream.encode(ready))
+        sink.mux(stream.encode(None))
+    return path
+
+
+def _frame_size(stream: Any) -> int | None:
+    if not stream.codec_context.is_open:
+        stream.codec_context.open()
+    return stream.codec_context.frame_size or None
+
+
 def read_sound(path: Path, rate_hz: int = 16_000) -> Samples:
     """All of the first audio stream as float32 mono (samples,)."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)

@@ -11,7 +11,16 @@ import pytest
 from config.errors import NoAudio, NotMedia
 from processing.audio import Source, mixdown, read_wav, speech_wav, wav_seconds
 from processing.media import run_ffmpeg
-from tests.processing.media_files import Movie, Samples, clicks, read_sound, tone, write_movie, write_sound
+from tests.processing.media_files import (
+    Movie,
+    Samples,
+    clicks,
+    read_sound,
+    tone,
+    write_movie,
+    write_planes,
+    write_sound,
+)
 
 CLICKS_S = [1.0, 2.5, 3.5]
 
@@ -73,6 +82,67 @@ def test_a_microphone_that_began_before_or_after_the_camera_is_lined_up(
     assert heard_s(read_wav(tmp_path / "a.wav")) == expected
     mixdown([late], tmp_path / "mix.m4a", 128)
     assert heard_s(speech(tmp_path / "mix.m4a", tmp_path)) == expected
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 96_000])
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_s24le"])
+@pytest.mark.parametrize("channels", [1, 8])
+def test_every_rate_depth_and_number_of_channels_is_read(
+    tmp_path: Path, rate_hz: int, codec: str, channels: int
+) -> None:
+    planes = np.repeat(clicks(4, CLICKS_S, rate_hz)[None], channels, axis=0)
+    sound = speech(write_planes(tmp_path / "a.wav", planes, rate_hz, codec), tmp_path)
+    assert heard_s(sound) == pytest.approx(CLICKS_S, abs=0.005)
+    assert np.abs(sound).max() == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [("mp4", "libopus"), ("mkv", "libmp3lame"), ("ogg", "libopus"), ("ts", "aac"), ("ts", "libmp3lame")]
+    + [("wav", "libmp3lame"), ("mkv", "pcm_s24le"), ("webm", "libopus")],
+)
+def test_any_codec_in_any_container_keeps_its_time(tmp_path: Path, suffix: str, codec: str) -> None:
+    planes = np.repeat(clicks(4, CLICKS_S, 48_000)[None], 2, axis=0)
+    sound = speech(write_planes(tmp_path / f"a.{suffix}", planes, 48_000, codec), tmp_path)
+    assert heard_s(sound) == pytest.approx(CLICKS_S, abs=0.025)  # MPEG-TS and WAV keep no encoder delay
+
+
+def test_channels_wired_the_wrong_way_round_do_not_cancel_out(tmp_path: Path) -> None:
+    sound = clicks(4, CLICKS_S, 48_000)
+    for count in (2, 8):
+        planes = np.repeat(sound[None], count, axis=0)
+        planes[1::2] *= -1
+        heard = speech(write_planes(tmp_path / "a.wav", planes, 48_000), tmp_path)
+        assert heard_s(heard) == pytest.approx(CLICKS_S, abs=0.005)
+
+
+@pytest.mark.parametrize("alone", [0, 3, 7])
+def test_a_microphone_on_any_channel_is_heard_at_its_own_level(tmp_path: Path, alone: int) -> None:
+    planes = np.zeros((8, 4 * 48_000), np.float32)
+    planes[alone] = tone(4, 440, 48_000)
+    heard = speech(write_planes(tmp_path / "a.wav", planes, 48_000), tmp_path)
+    assert np.abs(heard).max() == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_file_that_turns_from_mono_to_stereo_is_read_to_its_end(tmp_path: Path) -> None:
+    one, two = (
+        write_planes(tmp_path / f"{count}.ts", np.repeat(clicks(2, [1.0])[None], count, axis=0), 48_000, "aac")
+        for count in (1, 2)
+    )
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    sound = speech(both, tmp_path)
+    assert len(heard_s(sound)) == 2
+    assert len(sound) / 16_000 == pytest.approx(4.0, abs=0.2)
+
+
+@pytest.mark.parametrize("drift_ppm", [100.0, -50.0])
+def test_a_clock_that_runs_fast_or_slow_is_evened_out_in_the_mix(tmp_path: Path, drift_ppm: float) -> None:
+    true_s = [10.0, 120.0, 230.0, 295.0]
+    own_s = [time_s * (1 + drift_ppm * 1e-6) for time_s in true_s]
+    track = Source(write_sound(tmp_path / "a.flac", clicks(300, own_s), 48_000), 0.0, drift_ppm)
+    mixdown([track], tmp_path / "mix.m4a", 128)
+    assert heard_s(speech(tmp_path / "mix.m4a", tmp_path)) == pytest.approx(true_s, abs=0.003)
 
 
 def test_two_microphones_of_one_role_are_added_up(tmp_path: Path) -> None:
