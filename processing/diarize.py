@@ -1,182 +1,141 @@
 """Who speaks when, from one microphone per role.
 
-Every voice reaches every microphone, its own the loudest. How much of voice i leaks into microphone j is estimated
-from the recording itself, so gains need not match. Each 32 ms is then explained by nobody, by one speaker or by two:
-a microphone that is louder than the assumed speakers' leakage and its own noise speaks against the
-explanation, a voice detector speaks for or against anybody speaking, and the cheapest path through time wins.
+Each microphone is first cleaned of the other voices and of its noise (processing/separate.py). What remains is one
+voice alone: a voice detector says whether it is speech, its level whether it is more than what the separation leaves of
+the others. Nobody, one or two people speak at any moment; the cheapest path through time wins.
 """
 
 from __future__ import annotations
 
-import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.audio import SPEECH_RATE_HZ
+from processing.hearing import HOP_S, Floats, decibels
+from processing.separate import Scene, Voices, listen, survey
 from processing.transcript import Turn
 
-Floats = NDArray[np.float64]
-Samples = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_HOP = 512  # samples; the frame of Silero VAD at 16 kHz
-HOP_S = _HOP / SPEECH_RATE_HZ
-_BLOCK_HOPS = 1875  # a minute
-_LEAD_HOPS = 32  # heard before each block, so that the detector's memory is warm
-_FILL_S, _SHORTEST_S = 0.6, 0.25
-_ONSET_S, _RELEASE_S = 0.04, 0.05  # how late Silero notices that speech begins, and ends
-_FAINTEST = 1e-10  # mean square, -100 dBFS
-_SMOOTH_HOPS = 5
-_LATE_HOPS = 2  # a voice may reach the other microphone this much earlier or later: 64 ms
-_MODES_APART_DB = 5.0  # closer modes are one mode: only one of the two ever spoke
-_STRONG_PERCENT = 70.0  # of the spoken hops are too faint to compare levels in
-_SIGMA_DB = 2.0  # scatter of a level about its prediction
-_COST_CAP = 8.0
-_SECOND_SPEAKER_COST = 1.5
-_CHANGE_COST = 3.0
 _BYSTANDERS = ("room",)  # microphones without an owner
+_FILL_S, _SHORTEST_S = 0.45, 0.2  # annotators bridge pauses of 0.3 to 0.5 s
+_ONSET_S, _RELEASE_S = 0.02, 0.01  # how much of a voice's edges the decision cuts off
+_LIKELY, _LIKELY_ANYBODY = 0.4, 0.5
+_CLEAR, _UNCLEAR = 0.8, 0.15
+_LEFT_PERCENTILE = 40.0  # of what is left of the others while they speak; the rest may be two at once
+_TAIL_HOPS, _TAIL_DB = 14, 1.6  # a room of RT60 0.3 s falls by 1.6 dB a hop
+_NEAR_HOPS = 5
+_MARGIN_DB, _SCATTER_DB = 3.0, 2.0
+_FAINTEST_DB = 30.0  # under a voice's loud moments
+_DOUBT = 1.0  # log odds; a faint syllable does not end a turn while somebody speaks
+_ANYBODY_WEIGHT, _LEVEL_WEIGHT = 0.7, 0.5
+_SECOND_SPEAKER_BONUS = 0.3
+_HOPS_PER_FACT = 4  # neighbouring hops tell the same: the detector looks every 32 ms
+_CHANGE_COST = 5.0
+_CLIPPED_SHARE, _BETTER_DB = 0.002, 6.0
+_APART_DB, _STEADY_SHARE, _STRETCH_S = 8.0, 0.35, 0.3
 
 
 def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
-    """Turns, ordered by start, from synchronised 16 kHz mono WAV files by role.
+    """Turns, ordered by start, from synchronised 16 kHz mono WAV files by role, on the clock of the first.
 
-    One channel alone gives its speech turns under its role ('unknown' for the room). Reads a minute at a time; keeps
-    two numbers for each 32 ms.
+    ``channel`` of a turn is set where another microphone than its own hears it better: when its own is dead, clipped or
+    noisy. A dead microphone's words are given to its role where the room microphone or the level in the only other
+    one tells them apart, else to 'unknown'. One channel alone gives its speech turns under its role ('unknown' for
+    the room). Reads a minute at a time; keeps a few numbers for each 8 ms.
     """
     if not channels:
         return []
-    heard = [_listen(path) for path in channels.values()]
-    length = max(len(power) for power, _chance in heard)
-    powers = np.stack([np.pad(power, (0, length - len(power))) for power, _chance in heard])
-    chances = np.stack([np.pad(chance, (0, length - len(chance))) for _power, chance in heard])
-    roles = list(channels)
-    if len(roles) == 1 and roles[0] in _BYSTANDERS:
-        roles = ["unknown"]
-    active = _who(powers, chances)
-    turns = [turn for role, mask in zip(roles, active, strict=True) for turn in _turns(role, mask)]
+    roles, paths = list(channels), list(channels.values())
+    owned = [role not in _BYSTANDERS for role in roles]
+    scene = survey(paths, owned)
+    lost = [role for role, deaf, own in zip(roles, scene.deaf, owned, strict=True) if deaf and own]
+    names = list(roles)
+    if lost or not any(owned):
+        names = [_stand_in(role, lost) for role in roles]
+        scene = survey(paths, [not deaf for deaf in scene.deaf])
+    heard = listen(paths, scene)
+    active = _who(heard)
+    turns: list[Turn] = []
+    for voice, mask in zip(scene.voices, active, strict=True):
+        own = [
+            Turn(names[voice], start_s, end_s, roles[voice] if names[voice] != roles[voice] else "")
+            for start_s, end_s in _spans(mask, _FILL_S)
+        ]
+        if lost and len(scene.voices) == 1:
+            own = _by_level(own, mask, heard, voice, lost, bool(scene.silent.any()))
+        turns += [_on_first_clock(_best_heard(turn, roles, scene, heard), voice, scene) for turn in own]
     return sorted(turns, key=lambda turn: (turn.start_s, turn.end_s, turn.role))
 
 
-def _listen(path: Path) -> tuple[Floats, Floats]:
-    """Power after pre-emphasis and the probability of speech; float64 (hops,) each."""
-    from faster_whisper.vad import get_vad_model
-
-    detector = get_vad_model()
-    powers, chances = [np.zeros(0)], [np.zeros(0)]
-    lead = np.zeros(_LEAD_HOPS * _HOP, np.float32)
-    for block in _blocks(path):
-        joined = np.concatenate([lead, block])
-        chances.append(detector(joined).reshape(-1)[_LEAD_HOPS:].astype(np.float64))
-        powers.append(_power(block))
-        lead = joined[-_LEAD_HOPS * _HOP :]
-    return np.concatenate(powers), np.concatenate(chances)
+def _stand_in(role: str, lost: Sequence[str]) -> str:
+    """Whom the room microphone hears best when others are dead: their owner, if it is one."""
+    if role not in _BYSTANDERS:
+        return role
+    return lost[0] if len(lost) == 1 else "unknown"
 
 
-def _blocks(path: Path) -> Iterator[Samples]:
-    """A minute at a time, the last one padded to whole hops; float32 in -1..1."""
-    with wave.open(str(path), "rb") as source:
-        while data := source.readframes(_BLOCK_HOPS * _HOP):
-            block = np.frombuffer(data, np.int16).astype(np.float32) / 32768.0
-            yield np.pad(block, (0, -len(block) % _HOP))
-
-
-def _power(block: Samples) -> Floats:
-    """Mean square of each hop after pre-emphasis, which takes hum and rumble out of the comparison."""
-    lifted = np.append(block[0], block[1:] - 0.95 * block[:-1])
-    power: Floats = np.square(lifted).reshape(-1, _HOP).mean(axis=1, dtype=np.float64)
-    return power
-
-
-def _who(powers: Floats, chances: Floats) -> Mask:
-    """Which voices each hop holds; (microphones, hops) from powers and speech probabilities of that shape."""
-    count, hops = powers.shape
-    if not hops:
-        return np.zeros((count, 0), bool)
-    window = np.hanning(_SMOOTH_HOPS + 2)[1:-1] / np.hanning(_SMOOTH_HOPS + 2).sum()
-    levels = np.stack([np.convolve(power, window, "same") for power in powers])
-    noise = np.array([[_floor(level)] for level in levels])
-    voices = np.maximum(levels - noise, 0.0)
-    leaks = _leaks(voices, noise, chances, levels > _FAINTEST)
+def _who(heard: Voices) -> Mask:
+    """Which voices each hop holds; (voices, hops)."""
+    count, hops = heard.chances.shape
+    if not count or not hops:
+        return np.zeros((count, hops), bool)
+    odds = np.stack([_odds(index, heard) for index in range(count)])
+    anybody = np.maximum(heard.anybody, heard.chances.max(axis=0))
+    somebody = _ANYBODY_WEIGHT * np.clip(_logit(anybody) - _logit(_LIKELY_ANYBODY), -4.0, 4.0)
     states = [(), *combinations(range(count), 1), *combinations(range(count), 2)]
-    costs = np.stack([_cost(state, levels, noise, voices, leaks, chances) for state in states])
+    scores = np.stack(
+        [
+            sum((odds[voice] for voice in state), somebody * bool(state))
+            + _SECOND_SPEAKER_BONUS * (len(state) > 1)
+            for state in states
+        ]
+    )
     member = np.array([[index in state for state in states] for index in range(count)])
-    return member[:, _cheapest_path(costs)]
+    return member[:, _cheapest_path(-scores / _HOPS_PER_FACT)]
 
 
-def _floor(level: Floats) -> float:
-    """Noise power of a microphone; digital silence, before it starts and after it stops, does not count."""
-    sounding = level[level > _FAINTEST]
-    return float(np.percentile(sounding, 5)) if len(sounding) else _FAINTEST
+def _odds(index: int, heard: Voices) -> Floats:
+    """Log odds that voice ``index`` speaks: it sounds like speech, and is more than the others' remains."""
+    chance, power = heard.chances[index], heard.powers[index]
+    loud = _loud_level(heard, index)
+    quiet = heard.chances.max(axis=0) < _UNCLEAR
+    floor = np.full(len(power), loud * 10 ** (-_FAINTEST_DB / 10), np.float32)
+    floor += max(float(power[quiet].mean()) if quiet.any() else 0.0, float(np.percentile(power, 5)))
+    for other in range(len(heard.chances)):
+        if other != index:
+            floor += _left_of(other, index, heard, loud)
+    excess_db = decibels(power) - decibels(floor) - _MARGIN_DB
+    sounds_like_it = _logit(chance) - _logit(_LIKELY)
+    return np.clip(sounds_like_it + _LEVEL_WEIGHT * np.clip(excess_db / _SCATTER_DB, -4.0, 2.0), -_DOUBT, 4.0)
 
 
-def _leaks(voices: Floats, noise: Floats, chances: Floats, sounding: Mask) -> Floats:
-    """Power of voice j in microphone i over its power in its own; (microphones, microphones)."""
-    count = len(voices)
-    leaks = np.ones((count, count))
-    spoken = (chances.max(axis=0) > 0.5) & sounding.all(axis=0)
-    if not spoken.any():
-        return leaks
-    strong = voices > np.percentile(voices[:, spoken], _STRONG_PERCENT, axis=1)[:, None]
-    for one, other in combinations(range(count), 2):
-        usable = spoken & (strong[one] | strong[other])
-        floor = 0.1 * noise
-        ratio_db = 10 * np.log10((voices[one, usable] + floor[one]) / (voices[other, usable] + floor[other]))
-        lower_db, upper_db = _modes(ratio_db)
-        leaks[one, other], leaks[other, one] = 10 ** (lower_db / 10), 10 ** (-upper_db / 10)
-    return leaks
+def _loud_level(heard: Voices, index: int) -> float:
+    power, clear = heard.powers[index], heard.chances[index] > _CLEAR
+    return float(np.percentile(power[clear], 80) if clear.any() else np.percentile(power, 95)) + 1e-12
 
 
-def _modes(ratio_db: Floats) -> tuple[float, float]:
-    """The two levels about which ``ratio_db`` (samples,) gathers: the other speaks, the one speaks.
-
-    Where there is one only, the louder microphone's owner is taken to be the only speaker.
-    """
-    if not len(ratio_db):
-        return -_MODES_APART_DB, _MODES_APART_DB
-    low, high = (float(edge) for edge in np.percentile(ratio_db, [5, 95]))
-    for _round in range(50):
-        below = ratio_db <= (low + high) / 2
-        if below.all() or not below.any():
-            break
-        moved = float(np.median(ratio_db[below])), float(np.median(ratio_db[~below]))
-        if moved == (low, high):
-            break
-        low, high = moved
-    if high - low < _MODES_APART_DB:
-        only = max(abs(low + high) / 2, _MODES_APART_DB / 2)
-        return -only, only
-    return low, high
+def _left_of(other: int, index: int, heard: Voices, loud: float) -> Floats:
+    """Power of voice ``other`` that the separation leaves in voice ``index``, its reverberation included; (hops,)."""
+    mine, theirs = heard.powers[index], heard.powers[other]
+    alone = (heard.chances[other] > _CLEAR) & (theirs / _loud_level(heard, other) > mine / loud)
+    if not alone.any():
+        return np.zeros_like(mine)
+    left_db = float(np.percentile(decibels(mine[alone]) - decibels(theirs[alone]), _LEFT_PERCENTILE))
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(theirs, _NEAR_HOPS, "edge"), 2 * _NEAR_HOPS + 1)
+    held = near.max(axis=1)
+    for hops in range(1, _TAIL_HOPS):
+        held[hops:] = np.maximum(held[hops:], held[:-hops] * 10 ** (-_TAIL_DB / 10 * hops))
+    return np.asarray(held * 10 ** (left_db / 10), np.float32)
 
 
-def _cost(
-    state: tuple[int, ...], levels: Floats, noise: Floats, voices: Floats, leaks: Floats, chances: Floats
-) -> Floats:
-    """How badly each hop is explained by just the voices in ``state``; (hops,)."""
-    if not state:
-        return _surprise(1.0 - chances.max(axis=0))
-    cost = _surprise(chances[list(state)].max(axis=0))
-    cost += _SECOND_SPEAKER_COST * (len(state) - 1)
-    for index in range(len(levels)):
-        if index not in state:
-            leaked = sum(leaks[index, voice] * _loudest_near(voices[voice]) for voice in state)
-            excess_db = 10 * np.log10(np.maximum(levels[index], _FAINTEST) / (noise[index] + leaked))
-            cost += np.minimum(_COST_CAP, np.square(np.maximum(excess_db, 0.0) / _SIGMA_DB) / 2)
-    return cost
-
-
-def _surprise(chance: Floats) -> Floats:
-    cost: Floats = -np.log(np.clip(chance, 0.01, 1.0))
-    return cost
-
-
-def _loudest_near(voice: Floats) -> Floats:
-    padded = np.pad(voice, _LATE_HOPS)
-    near: Floats = np.lib.stride_tricks.sliding_window_view(padded, 2 * _LATE_HOPS + 1).max(axis=1)
-    return near
+def _logit(chance: Floats | float) -> Floats:
+    bounded = np.clip(chance, 0.02, 0.98)
+    return np.asarray(np.log(bounded / (1 - bounded)), np.float32)
 
 
 def _cheapest_path(costs: Floats) -> NDArray[np.intp]:
@@ -184,11 +143,13 @@ def _cheapest_path(costs: Floats) -> NDArray[np.intp]:
     states, hops = costs.shape
     came_from = np.zeros((hops, states), np.uint8)
     total = costs[:, 0].copy()
+    every = np.arange(states)
     for hop in range(1, hops):
         best = int(total.argmin())
         stays = total <= total[best] + _CHANGE_COST
-        came_from[hop] = np.where(stays, np.arange(states), best)
+        came_from[hop] = np.where(stays, every, best)
         total = np.where(stays, total, total[best] + _CHANGE_COST) + costs[:, hop]
+        total -= total[best]
     path = np.zeros(hops, np.intp)
     path[-1] = total.argmin()
     for hop in range(hops - 1, 0, -1):
@@ -196,16 +157,97 @@ def _cheapest_path(costs: Floats) -> NDArray[np.intp]:
     return path
 
 
-def _turns(role: str, mask: Mask) -> Iterator[Turn]:
-    """Spans of ``mask`` (hops,) with short pauses filled and moved to where the voice is, not its detection."""
+def _spans(mask: Mask, fill_s: float) -> Iterator[tuple[float, float]]:
+    """(start, end) of each stretch of ``mask`` (hops,) in seconds, with pauses up to ``fill_s`` bridged."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2)
-    spans: list[tuple[float, float]] = []
-    for begin, end in edges:
-        start_s, end_s = max(0.0, float(begin) * HOP_S - _ONSET_S), float(end) * HOP_S - _RELEASE_S
-        if spans and start_s - spans[-1][1] <= _FILL_S:
-            spans[-1] = (spans[-1][0], end_s)
+    joined: list[list[float]] = []
+    for begin, end in edges * HOP_S:
+        if end - begin < _SHORTEST_S:
+            continue
+        start_s, end_s = max(0.0, float(begin) - _ONSET_S), float(end) + _RELEASE_S
+        if joined and start_s - joined[-1][1] <= fill_s:
+            joined[-1][1] = end_s
         else:
-            spans.append((start_s, end_s))
-    for start_s, end_s in spans:
-        if end_s - start_s >= _SHORTEST_S:
-            yield Turn(role, round(start_s, 3), round(end_s, 3))
+            joined.append([start_s, end_s])
+    yield from ((round(start_s, 3), round(end_s, 3)) for start_s, end_s in joined)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    start_s: float
+    end_s: float
+    level_db: float
+
+
+def _by_level(
+    turns: Sequence[Turn], mask: Mask, heard: Voices, voice: int, lost: Sequence[str], silent: bool
+) -> list[Turn]:
+    """Turns that one microphone alone had to hear: its owner's are the loud ones, the lost role's the faint ones.
+
+    Where levels do not fall into two steady groups, the owner is taken to have spoken alone if the other microphone
+    was alive but heard nothing; if it held digital silence, nobody knows.
+    """
+    stretches = [
+        _Stretch(start_s, end_s, _level_db(heard, voice, start_s, end_s))
+        for start_s, end_s in _spans(mask, _STRETCH_S)
+    ]
+    parted_db = _parted_db(np.array([stretch.level_db for stretch in stretches]))
+    if parted_db is None:
+        return [replace(turn, role="unknown", channel=turn.role) if silent else turn for turn in turns]
+    faint = lost[0] if len(lost) == 1 else "unknown"
+    owner = turns[0].role
+    found: list[Turn] = []
+    for stretch in stretches:
+        role = owner if stretch.level_db > parted_db else faint
+        if found and found[-1].role == role and stretch.start_s - found[-1].end_s <= _FILL_S:
+            found[-1] = replace(found[-1], end_s=stretch.end_s)
+        else:
+            found.append(Turn(role, stretch.start_s, stretch.end_s, "" if role == owner else owner))
+    return found
+
+
+def _level_db(heard: Voices, voice: int, start_s: float, end_s: float) -> float:
+    levels = heard.levels_db[
+        voice, round(start_s / HOP_S) : max(round(start_s / HOP_S) + 1, round(end_s / HOP_S))
+    ]
+    return float(np.percentile(levels, 70))
+
+
+def _parted_db(levels_db: NDArray[np.float64]) -> float | None:
+    """The level between a loud and a faint group (samples,), if there are two and each is steady."""
+    if len(levels_db) < 2:
+        return None
+    middle = float(levels_db.min() + levels_db.max()) / 2
+    for _round in range(20):
+        above = levels_db > middle
+        if above.all() or not above.any():
+            return None
+        loud, faint = levels_db[above], levels_db[~above]
+        middle = float(np.median(loud) + np.median(faint)) / 2
+    apart = float(np.median(loud) - np.median(faint))
+    steady = max(float(np.mean(np.abs(group - np.median(group)))) for group in (loud, faint))
+    return middle if apart > _APART_DB and steady < _STEADY_SHARE * apart else None
+
+
+def _best_heard(turn: Turn, roles: Sequence[str], scene: Scene, heard: Voices) -> Turn:
+    """``turn`` with the channel that hears it best: its own unless that is clipped or far noisier than another."""
+    own = roles.index(turn.channel or turn.role)
+    hops = slice(round(turn.start_s / HOP_S), max(round(turn.start_s / HOP_S) + 1, round(turn.end_s / HOP_S)))
+    levels_db = np.where(scene.deaf, -np.inf, np.percentile(heard.levels_db[:, hops], 70, axis=1))
+    clipped = heard.clipped[:, hops].mean(axis=1)
+    levels_db = np.where(
+        (clipped > _CLIPPED_SHARE) & (clipped >= clipped[own]), levels_db - 2 * _BETTER_DB, levels_db
+    )
+    best = int(levels_db.argmax())
+    if levels_db[best] < levels_db[own] + _BETTER_DB:
+        return turn
+    return replace(turn, channel=roles[best])
+
+
+def _on_first_clock(turn: Turn, voice: int, scene: Scene) -> Turn:
+    """Sound takes as long one way as the other; what is left of the two delays is a channel that is late itself."""
+    if 0 not in scene.voices or voice == 0:
+        return turn
+    late_s = float(scene.late_hops[voice, 0] - scene.late_hops[0, voice]) / 2 * HOP_S
+    start_s = max(0.0, turn.start_s - late_s)
+    return replace(turn, start_s=round(start_s, 3), end_s=round(max(start_s + HOP_S, turn.end_s - late_s), 3))

@@ -41,7 +41,7 @@ def transcribe(
 ) -> Transcript:
     """Recognise ``turns`` in the 16 kHz mono WAVs ``channels`` (by role).
 
-    A turn of a role without a channel is heard in the only or first channel. A turn whose recognition breaks down is
+    A turn is heard in its own channel, else in that of its role, else in the first. A turn whose recognition breaks down is
     listed in ``unheard`` and costs no other. Raises ModelMissing.
     """
     if not turns or not channels:

@@ -39,12 +39,13 @@ class Turn:
     """One stretch in which one speaker talks.
 
     ``role`` is 'expert', 'patient', 'trainee', 'room', 'unknown', or 'speaker-1', 'speaker-2' … for voices that were
-    told apart but not named.
+    told apart but not named. ``channel``: the microphone that hears it best, by role; empty: the one of its own role.
     """
 
     role: str
     start_s: Seconds
     end_s: Seconds
+    channel: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

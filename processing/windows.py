@@ -75,13 +75,13 @@ def windows_of(
 ) -> Iterator[Window]:
     """Every turn, in order of start, in as few windows of ``window_s`` as that order allows.
 
-    A turn that is longer has windows of its own, as many as it needs. One of a role without a channel is heard in the
-    first channel.
+    A turn that is longer has windows of its own, as many as it needs. Each is heard in its own
+    channel, else in that of its role, else in the first.
     """
     fallback = next(iter(channels.values()))
     pieces: list[Piece] = []
     for turn in sorted(turns, key=lambda turn: (turn.start_s, turn.end_s, turn.role)):
-        channel = channels.get(turn.role, fallback)
+        channel = channels.get(turn.channel or turn.role, fallback)
         for begin_s, end_s in _parts(channel, turn):
             at_s = pieces[-1].at_s + pieces[-1].length_s + PAUSE_S if pieces else 0.0
             if pieces and at_s + end_s - begin_s > window_s:

@@ -163,7 +163,9 @@ def write_planes(
         stream: Any = sink.add_stream(codec, rate=rate_hz)
         stream.codec_context.layout = layout
         form = stream.codec_context.format.name
-        resampler = av.AudioResampler(format=form, layout=layout, rate=rate_hz, frame_size=_frame_size(stream))
+        resampler = av.AudioResampler(
+            format=form, layout=layout, rate=rate_hz, frame_size=_frame_size(stream)
+        )
         for start in range(0, planes.shape[1], rate_hz):
             part = np.ascontiguousarray(planes[:, start : start + rate_hz].T).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(part, "flt", layout)

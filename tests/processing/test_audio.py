@@ -126,7 +126,9 @@ def test_a_microphone_on_any_channel_is_heard_at_its_own_level(tmp_path: Path, a
 
 def test_a_file_that_turns_from_mono_to_stereo_is_read_to_its_end(tmp_path: Path) -> None:
     one, two = (
-        write_planes(tmp_path / f"{count}.ts", np.repeat(clicks(2, [1.0])[None], count, axis=0), 48_000, "aac")
+        write_planes(
+            tmp_path / f"{count}.ts", np.repeat(clicks(2, [1.0])[None], count, axis=0), 48_000, "aac"
+        )
         for count in (1, 2)
     )
     both = tmp_path / "both.ts"

@@ -1,0 +1,132 @@
+"""What the microphones hear: spectra, loudness and how likely it is speech, a minute at a time."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.audio import SPEECH_RATE_HZ, read_wav
+
+Floats = NDArray[np.float32]
+Spectra = NDArray[np.complex64]
+
+WINDOW, HOP = 512, 128  # samples: 32 ms and 8 ms
+HOP_S = HOP / SPEECH_RATE_HZ
+BINS = WINDOW // 2 + 1
+BLOCK_HOPS = 7500  # a minute
+_VAD_HOP = 512  # samples; the frame of Silero VAD at 16 kHz
+_LEAD = 128  # hops heard before and after each block: the detector's memory is warm, late sound is at hand
+_BANDS, _LOWEST_HZ, _HIGHEST_HZ = 28, 60.0, 7600.0
+_CLIPPED = 0.985
+_SHAPE = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A minute of every microphone, with its lead on both sides; arrays are (microphones, ...).
+
+    ``inner``: which hops are the block's own. ``speech``: Silero's probability for each hop. ``clipped``: share of each
+    hop's samples at full scale.
+    """
+
+    first_hop: int
+    inner: slice
+    spectra: Spectra
+    speech: Floats
+    clipped: Floats
+
+    @property
+    def powers(self) -> Floats:
+        return np.square(np.abs(self.spectra), dtype=np.float32)
+
+
+def blocks(paths: Sequence[Path]) -> Iterator[Block]:
+    """Minute after minute of 16 kHz mono WAVs; a file that ends early goes on in silence."""
+    hops = hops_of(paths)
+    for first in range(0, hops, BLOCK_HOPS):
+        count = min(BLOCK_HOPS, hops - first)
+        sounds = np.stack([_stretch(path, first - _LEAD, count + 2 * _LEAD) for path in paths])
+        clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(paths), -1, HOP).mean(axis=2, dtype=np.float32)
+        yield Block(
+            first,
+            slice(_LEAD, _LEAD + count),
+            np.stack([_spectrum(sound) for sound in sounds]),
+            np.stack([speech_chances(sound) for sound in sounds]),
+            clipped,
+        )
+
+
+def hops_of(paths: Sequence[Path]) -> int:
+    """Hops of the longest file, in whole frames of the detector."""
+    longest = 0
+    for path in paths:
+        with wave.open(str(path), "rb") as source:
+            longest = max(longest, source.getnframes())
+    return -(-longest // _VAD_HOP) * (_VAD_HOP // HOP)
+
+
+def _stretch(path: Path, first_hop: int, hops: int) -> Floats:
+    start_s, end_s = first_hop * HOP_S, (first_hop + hops) * HOP_S
+    sound = read_wav(path, max(0.0, start_s), end_s)
+    before = max(0, -first_hop) * HOP
+    return np.pad(sound, (before, hops * HOP - before - len(sound)))
+
+
+def speech_chances(sound: Floats) -> Floats:
+    """Silero's probability of speech, at the middle of each hop of ``sound`` (whole frames of 512 samples)."""
+    from faster_whisper.vad import get_vad_model
+
+    chances = get_vad_model()(sound).reshape(-1)
+    at = np.arange(len(sound) // HOP) * HOP
+    middles = np.arange(len(chances)) * _VAD_HOP + _VAD_HOP / 2
+    return np.interp(at, middles, chances).astype(np.float32)
+
+
+def _spectrum(sound: Floats) -> Spectra:
+    """(hops, BINS): hop k is centred on sample k * HOP."""
+    padded = np.pad(sound, WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(sound) // HOP]
+    return np.fft.rfft(frames * _SHAPE, axis=1).astype(np.complex64)
+
+
+def sound_of(spectra: Spectra) -> Floats:
+    """The inverse of a spectrogram (hops, BINS) by overlap and add; float32 (hops * HOP,)."""
+    frames = np.fft.irfft(spectra, WINDOW, axis=1).astype(np.float32) * _SHAPE
+    sound = np.zeros((len(frames) + WINDOW // HOP) * HOP, np.float32)
+    for part in range(WINDOW // HOP):
+        begin = part * HOP
+        sound[begin : begin + len(frames) * HOP] += frames[:, begin : begin + HOP].reshape(-1)
+    return sound[WINDOW // 2 : WINDOW // 2 + len(frames) * HOP] / (WINDOW / HOP / 2)
+
+
+@cache
+def bands() -> Floats:
+    """Averages bins into bands of equal width in mel (O'Shaughnessy, 1987); (BINS, bands)."""
+    hz = np.arange(BINS) * SPEECH_RATE_HZ / WINDOW
+    edges = np.linspace(_mel(_LOWEST_HZ), _mel(_HIGHEST_HZ), _BANDS + 1)
+    at = np.digitize(_mel(hz), edges) - 1
+    member = (at[:, None] == np.arange(_BANDS)).astype(np.float32)
+    member = member[:, member.any(axis=0)]
+    return np.asarray(member / member.sum(axis=0), np.float32)
+
+
+def _mel(hz: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(2595 * np.log10(1 + np.asarray(hz) / 700))
+
+
+def smooth(rows: Floats, width: int) -> Floats:
+    """Running mean over ``width`` (odd) hops along the axis before the last of (..., hops, values)."""
+    half = width // 2
+    padded = np.pad(rows, [(0, 0)] * (rows.ndim - 2) + [(half + 1, half), (0, 0)], mode="edge")
+    sums = np.cumsum(padded, axis=-2, dtype=np.float64)
+    return ((sums[..., width:, :] - sums[..., :-width, :]) / width).astype(np.float32)
+
+
+def decibels(power: Floats) -> Floats:
+    return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float32)

@@ -1,0 +1,252 @@
+"""Whose voice is in which microphone, and each voice without the others.
+
+In every microphone a voice is louder or fainter than in its own by its own number of decibels: its signature. At any
+moment most of the sound at any pitch comes from one voice alone, even while two people speak (Rickard and Yilmaz, 2002),
+so signatures are found by clustering and every spot of the spectrogram is given to the voice whose signature it bears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.hearing import (
+    BINS,
+    BLOCK_HOPS,
+    Block,
+    Floats,
+    bands,
+    blocks,
+    decibels,
+    hops_of,
+    smooth,
+    sound_of,
+    speech_chances,
+)
+
+_SAMPLED_BLOCKS = 20
+_SPEECH, _QUIET = 0.5, 0.15
+_ENOUGH_QUIET_HOPS = 125
+_AUDIBLE = 8.0  # times the noise
+_PURE_PERCENTILE = 98.0  # of a microphone's level over the others: there its owner speaks, if ever
+_ONE_VOICE_DB = 5.0  # closer signatures are one voice's
+_LATE_HOPS = 9  # sound may come this much earlier or later: 72 ms
+_FEWEST_SPOTS = 50
+_SHARPNESS_DB = 0.7
+_DEAF_DB = 1.0
+_SILENT = 1e-7  # mean power of a bin: -94 dBFS of white noise
+_FAINTEST = 5e-8
+_LIFT = np.square(np.abs(1 - 0.95 * np.exp(-2j * np.pi * np.arange(BINS) / (2 * BINS - 2)))).astype(
+    np.float32
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the whole recording tells about its microphones, all by index.
+
+    ``deaf``: hears nothing that the others hear; ``silent``: holds digital silence. ``noise``: (microphones, bins).
+    ``voices``: microphones whose owner is heard. ``leaks_db`` and ``late_hops`` [i, j]: voice j in microphone i, against
+    microphone j.
+    """
+
+    deaf: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    noise: Floats
+    voices: tuple[int, ...]
+    leaks_db: Floats
+    late_hops: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Hop by hop: (voices, hops) chance that the separated voice is speech, and its power; (hops,) chance that anybody
+    speaks, and (microphones, hops) power over noise in decibels and share of clipped samples."""
+
+    chances: Floats
+    powers: Floats
+    anybody: Floats
+    levels_db: Floats
+    clipped: Floats
+
+
+def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
+    """Look through at most 20 minutes, spread over the recording; ``owned``: microphones that may have a voice."""
+    every = max(1, -(-hops_of(paths) // (BLOCK_HOPS * _SAMPLED_BLOCKS)))
+    sampled = [block for index, block in enumerate(blocks(paths)) if index % every == 0] if paths else []
+    powers = np.concatenate([(block.powers @ bands())[:, block.inner] for block in sampled], axis=1)
+    speech = np.concatenate([block.speech[:, block.inner] for block in sampled], axis=1)
+    silent = powers.mean(axis=(1, 2)) < _SILENT
+    noise = _noise(powers, speech.max(axis=0))
+    deaf = silent | _deaf(powers, noise, speech)
+    live = np.flatnonzero(~deaf)
+    leaks_db, late = np.zeros((len(paths),) * 2, np.float32), np.zeros((len(paths),) * 2, np.intp)
+    voices = [int(index) for index in live if owned[index]]
+    if len(live) > 1 and voices:
+        voices = _signatures(smooth(powers, 5), noise, speech.max(axis=0), live, voices, leaks_db, late)
+    spread = (bands() > 0).astype(np.float32)
+    return Scene(deaf, silent, noise @ spread.T + _FAINTEST, tuple(voices), leaks_db, late)
+
+
+def _noise(powers: Floats, speech: Floats) -> Floats:
+    """Mean power of each band where nobody speaks; where somebody always does, of the faintest tenth."""
+    quiet = speech < _QUIET
+    faint = np.percentile(smooth(powers, 9), 10, axis=1).astype(np.float32)
+    if quiet.sum() < _ENOUGH_QUIET_HOPS:
+        return faint
+    return np.maximum(powers[:, quiet].mean(axis=1), faint)
+
+
+def _deaf(powers: Floats, noise: Floats, speech: Floats) -> NDArray[np.bool_]:
+    """No louder while the others hear somebody speak."""
+    deaf = np.zeros(len(powers), bool)
+    for index in range(len(powers)):
+        others = np.delete(speech, index, axis=0)
+        if len(others) and (spoken := others.max(axis=0) > _SPEECH).any():
+            rise_db = decibels(powers[index, spoken].mean(axis=0)) - decibels(noise[index])
+            deaf[index] = bool(rise_db.max() < 3 * _DEAF_DB and rise_db.mean() < _DEAF_DB)
+    return deaf
+
+
+def _signatures(
+    powers: Floats,
+    noise: Floats,
+    speech: Floats,
+    live: NDArray[np.intp],
+    voices: list[int],
+    leaks_db: Floats,
+    late: NDArray[np.intp],
+) -> list[int]:
+    """Fill ``leaks_db`` and ``late`` for ``voices``; the voices that are really there."""
+    clean = np.maximum(powers - noise[:, None], 0.1 * noise[:, None])
+    levels_db = decibels(clean)
+    audible = (powers > _AUDIBLE * noise[:, None]) & (speech > _SPEECH)[:, None]
+    spots = audible[live].any(axis=0)
+    if spots.sum() < _FEWEST_SPOTS:
+        return voices
+    relative = levels_db[live][:, spots]
+    relative = relative - relative.mean(axis=0)
+    rows = [int(np.flatnonzero(live == voice)[0]) for voice in voices]
+    centres = np.stack([_purest(relative, row) for row in rows])
+    for _round in range(20):
+        nearest = _nearest(relative, centres)
+        moved = np.stack(
+            [
+                np.median(relative[:, nearest == index], axis=1) if (nearest == index).any() else centre
+                for index, centre in enumerate(centres)
+            ]
+        )
+        if np.abs(moved - centres).max() < 0.05:
+            break
+        centres = moved
+    loud_db = decibels(clean[live].mean(axis=(1, 2))) - decibels(noise[live].mean(axis=1))
+    kept = _distinct(centres, rows, loud_db)
+    for index in kept:
+        leaks_db[live, voices[index]] = centres[index] - centres[index, rows[index]]
+    real = [voices[index] for index in kept]
+    _align(levels_db, audible, live, real, leaks_db, late)
+    return real
+
+
+def _purest(relative: Floats, row: int) -> Floats:
+    pure = relative[row] >= np.percentile(relative[row], _PURE_PERCENTILE)
+    return np.asarray(np.median(relative[:, pure], axis=1), np.float32)
+
+
+def _nearest(relative: Floats, centres: Floats) -> NDArray[np.intp]:
+    costs = np.stack([np.abs(relative - centre[:, None]).sum(axis=0) for centre in centres])
+    return np.asarray(costs.argmin(axis=0))
+
+
+def _distinct(centres: Floats, rows: Sequence[int], loud_db: Floats) -> list[int]:
+    """Of signatures that are the same, the one whose microphone hears best over its own noise."""
+    kept: list[int] = []
+    for index in sorted(range(len(centres)), key=lambda index: -float(loud_db[rows[index]])):
+        if all(np.abs(centres[index] - centres[other]).max() > _ONE_VOICE_DB / 2 for other in kept):
+            kept.append(index)
+    return sorted(kept)
+
+
+def _align(
+    levels_db: Floats,
+    audible: NDArray[np.bool_],
+    live: NDArray[np.intp],
+    voices: Sequence[int],
+    leaks_db: Floats,
+    late: NDArray[np.intp],
+) -> None:
+    """How much later each voice reaches each microphone: where the difference of levels scatters least."""
+    costs = np.stack(
+        [
+            sum(np.abs(levels_db[mic] - levels_db[voice] - leaks_db[mic, voice]) for mic in live)
+            for voice in voices
+        ]
+    )
+    nearest = costs.argmin(axis=0)
+    for index, voice in enumerate(voices):
+        own = audible[voice] & (nearest == index)
+        for mic in live:
+            if mic == voice or own.sum() < _FEWEST_SPOTS:
+                continue
+            scatters = []
+            for hops in range(-_LATE_HOPS, _LATE_HOPS + 1):
+                apart = (shifted(levels_db[mic], hops) - levels_db[voice])[own]
+                middle = float(np.median(apart))
+                scatters.append((float(np.abs(apart - middle).mean()), abs(hops), hops, middle))
+            _scatter, _far, late[mic, voice], leaks_db[mic, voice] = min(scatters)
+
+
+def shifted(rows: Floats, hops: int) -> Floats:
+    """Row t of the result is row t + ``hops``; the ends repeat."""
+    at = np.clip(np.arange(len(rows)) + hops, 0, len(rows) - 1)
+    return rows[at]
+
+
+def listen(paths: Sequence[Path], scene: Scene) -> Voices:
+    """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
+    parts = [_heard(block, scene) for block in blocks(paths)]
+    joined = [np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)]
+    return Voices(*joined)
+
+
+def _heard(block: Block, scene: Scene) -> Iterator[Floats]:
+    powers = smooth(block.powers, 3)
+    noise = scene.noise[:, None]
+    shares = _shares(powers, noise, scene)
+    over_noise = np.maximum(0.0, 1 - noise / np.maximum(powers, _FAINTEST)) * bands().any(axis=1)
+    chances, strengths = [], []
+    for voice, share in zip(scene.voices, shares, strict=True):
+        kept = share * over_noise[voice]
+        chances.append(speech_chances(sound_of(block.spectra[voice] * kept)))
+        strengths.append(smooth(((kept * powers[voice]) @ _LIFT)[:, None], 5)[:, 0])
+    inner = block.inner
+    hops = powers.shape[1]
+    yield np.reshape(chances, (-1, hops))[:, inner]
+    yield np.reshape(strengths, (-1, hops))[:, inner]
+    live = np.flatnonzero(~scene.deaf)
+    yield block.speech[live].max(axis=0, initial=0.0)[inner]
+    loud = (powers @ _LIFT)[:, inner]
+    yield decibels(loud) - decibels(scene.noise @ _LIFT)[:, None]
+    yield block.clipped[:, inner]
+
+
+def _shares(powers: Floats, noise: Floats, scene: Scene) -> Floats:
+    """How much of each spot is whose: (voices, hops, bins), summing to one."""
+    if not scene.voices:
+        return np.zeros((0, *powers.shape[1:]), np.float32)
+    live = np.flatnonzero(~scene.deaf)
+    levels_db = {int(mic): decibels(powers[mic]) for mic in live}
+    costs = np.zeros((len(scene.voices), *powers.shape[1:]), np.float32)
+    for index, voice in enumerate(scene.voices):
+        clean = np.maximum(powers[voice] - noise[voice], 0.1 * noise[voice])
+        for mic in live:
+            if mic != voice:
+                expected = 10 ** (scene.leaks_db[mic, voice] / 10) * clean + noise[mic]
+                heard_db = shifted(levels_db[int(mic)], int(scene.late_hops[mic, voice]))
+                costs[index] += np.abs(heard_db - decibels(expected))
+    weights = np.exp((costs.min(axis=0) - costs) / _SHARPNESS_DB)
+    return np.asarray(weights / weights.sum(axis=0), np.float32)
