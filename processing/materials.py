@@ -55,7 +55,7 @@ def _voice_secret(pipeline: Pipeline, case: Case) -> str:
 
 def _notes(pipeline: Pipeline, case: Case) -> list[dict[str, Any]]:
     """What everybody who looks at the case should know about how it came about."""
-    told = [pipeline.results.told(case, step) for step in ("probe", "speakers")]
+    told = [pipeline.results.told(case, step) for step in ("probe", "audio", "speakers")]
     return [note for each in told for note in each.get("notes", [])]
 
 

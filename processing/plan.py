@@ -20,7 +20,7 @@ STEPS = (
     Step("audio", ("ingest", "probe")),
     Step("speakers", ("audio",)),
     Step("transcribe", ("audio", "speakers")),
-    Step("redact", ("ingest", "probe", "speakers", "transcribe"), edited=True),
+    Step("redact", ("ingest", "probe", "audio", "speakers", "transcribe"), edited=True),
     Step("faces", ("ingest", "probe")),
     Step("blur", ("ingest", "probe", "faces"), edited=True),
     Step("verify", ("ingest", "probe", "blur"), edited=True),

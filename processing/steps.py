@@ -10,6 +10,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 TRANSCRIPT_FILES = ("transcript.json", "transcript.vtt", "transcript.srt", "transcript.txt", "turns.rttm")
+
+STAFF_ROLES = frozenset({"expert", "trainee"})
 
 
 def _read(path: Path) -> Any:
@@ -115,15 +118,28 @@ def _microphones(job: Job) -> list[tuple[str, Source]]:
 
 
 def audio_step(job: Job) -> Result:
-    """One 16 kHz channel per role for recognition, lined up with the main camera."""
-    from processing import audio
+    """One 16 kHz channel per role for recognition, lined up with the main camera and with each other."""
+    from processing import audio, clock
 
     by_role: dict[str, list[Source]] = {}
     for role, source in _microphones(job):
         by_role.setdefault(role, []).append(source)
-    for role, sources in by_role.items():
-        audio.speech_wav(sources, job.out / f"{role}.wav")
-    return {"roles": sorted(by_role)}
+    channels = {role: job.out / f"{role}.wav" for role in sorted(by_role)}
+    for role, path in channels.items():
+        audio.speech_wav(by_role[role], path)
+    fits = clock.correct_clock(channels)
+    _write(job.out / "clock.json", {role: asdict(fit) for role, fit in fits.items()})
+    notes = [
+        {
+            "code": "clock-corrected",
+            "track": role,
+            "ms": round(1000 * fit.offset_s),
+            "ppm": round(fit.drift_ppm),
+        }
+        for role, fit in fits.items()
+        if fit.corrected
+    ]
+    return {"roles": sorted(by_role), "notes": notes}
 
 
 def _channels(job: Job) -> dict[str, Path]:
@@ -162,6 +178,7 @@ def transcribe_step(job: Job) -> Result:
 def redact(job: Job) -> Result:
     """The text without what identifies the patient, and the published sound without the same."""
     from processing import protect, published_sound, transcribe
+    from processing.clock import ClockFit
     from processing.names import RegisteredName
     from processing.redaction_edits import parse_redaction_edits
     from processing.transcript import Transcript, Turn
@@ -177,9 +194,11 @@ def redact(job: Job) -> Result:
     _write(job.out / "redactions.json", [span.published() for span in done.spans])
     disguise = None
     if job.params["voice_secret"]:
-        patient = tuple((turn.start_s, turn.end_s) for turn in turns if turn.role == "patient")
+        # Whoever is not known to be somebody else may be the patient.
+        patient = tuple((turn.start_s, turn.end_s) for turn in turns if turn.role not in STAFF_ROLES)
         disguise = published_sound.Disguise(patient, bytes.fromhex(job.params["voice_secret"]))
-    sources = [source for _role, source in _microphones(job)]
+    fits = {role: ClockFit(**told) for role, told in _read(job.inputs["audio"] / "clock.json").items()}
+    sources = [fits[role].on_reference(source) for role, source in _microphones(job)]
     if sources:
         published_sound.publish_sound(
             sources,

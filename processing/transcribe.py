@@ -25,7 +25,7 @@ from processing.rttm import to_rttm
 from processing.speakers import turns_of
 from processing.suggest import suggest
 from processing.transcript import Line, Transcript, Turn, Word
-from processing.whisper import Heard, Recogniser
+from processing.whisper import Heard, Recogniser, asking_of
 from processing.windows import Window, windows_of
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,8 @@ def transcribe(
     words: dict[Turn, list[Word]] = {}
     unheard: set[Turn] = set()
     last_s = max(turn.end_s for turn in turns)
-    windows = windows_of(turns, channels, _window_s(settings))
+    window_s = 0.0 if asking_of(settings).turn_by_turn else settings.window_s
+    windows = windows_of(turns, channels, window_s)
     for batch in _batches(windows, recogniser.batch):
         for heard in _hear(recogniser, batch, unheard):
             words.setdefault(heard.piece.turn, []).extend(heard.words)
@@ -63,11 +64,6 @@ def transcribe(
     failed = tuple(sorted(unheard, key=lambda turn: (turn.start_s, turn.end_s, turn.role)))
     duration_s = round(max(map(wav_seconds, channels.values())), 3)
     return Transcript(settings.language, settings.model, tuple(lines), failed, duration_s, notes)
-
-
-def _window_s(settings: SpeechSettings) -> float:
-    """How much is heard at once. The demo's model was trained on single sentences and hears each turn by itself."""
-    return 0.0 if settings.model == "demo" else settings.window_s
 
 
 def _batches(windows: Iterator[Window], size: int) -> Iterator[list[Window]]:

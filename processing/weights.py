@@ -18,6 +18,7 @@ import httpx
 from archive.store import sha256_of
 from config.errors import ChecksumMismatch, CoreUnreachable, ModelMissing
 from config.settings import Settings
+from processing.model_folder import SUMS, copy_folder, fetch_folder, folder_name, is_hub_name
 
 BUILT_IN = Path(__file__).parent / "models"
 CHUNK_BYTES = 1 << 20
@@ -72,9 +73,12 @@ def list_models(settings: Settings) -> list[Model]:
         Model("centerface", "faces", centerface, centerface.is_file(), vision.detector == "centerface"),
         Model("yunet", "faces", yunet, yunet.is_file(), vision.detector == "yunet"),
     ]
+    fetched_folders = {sums.parent for sums in models_folder(settings).glob(f"*/{SUMS}")}
     if speech.model != "demo":
-        named = Path(speech.model)
-        found.append(Model(speech.model, "speech", named, (named / "model.bin").is_file(), True))
+        fetched_folders.add(Path(speech.model))
+    for folder in sorted(fetched_folders):
+        present = (folder / "model.bin").is_file()
+        found.append(Model(str(folder), "speech", folder, present, folder == Path(speech.model)))
     return found
 
 
@@ -94,11 +98,19 @@ def fetch(
     file: Path | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Path:
-    """Bring a pinned model into the models folder, from its source, a mirror's ``url`` or a copied ``file``.
+    """Bring a model into the models folder: a pinned one, or any by its name on the hub (owner/model).
 
-    It appears only when its checksum is right. Raises ModelMissing for a name that cannot be fetched,
-    CoreUnreachable when the address does not answer, ChecksumMismatch.
+    A pinned one comes from its source, a mirror's ``url`` or a copied ``file``; one of the hub from there, or from a copied
+    folder ``file`` that was fetched elsewhere. It appears only when its checksums are right. Raises ModelMissing for a
+    name that cannot be fetched, CoreUnreachable when the address does not answer, ChecksumMismatch.
     """
+    if is_hub_name(name):
+        target = models_folder(settings) / folder_name(name)
+        if file is not None:
+            copy_folder(file, target)
+        else:
+            fetch_folder(name, target, settings.speech)
+        return target
     source = SOURCES.get(name)
     if source is None:
         raise ModelMissing(model=name, path=", ".join(SOURCES))

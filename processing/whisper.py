@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -35,6 +36,32 @@ _STUCK = re.compile(r"(.{1,12}?)\1{4,}", re.DOTALL)
 _TEMPERATURES = (0.0, 0.2, 0.4, 0.6)
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How a model was trained to be asked, as ``asking.json`` in its folder tells; most models can do everything.
+
+    ``turn_by_turn``: it knows single sentences only. ``prompted``: it can be given a prompt and hot words.
+    """
+
+    turn_by_turn: bool = False
+    prompted: bool = True
+
+
+def asking_of(settings: SpeechSettings) -> Asking:
+    """How the model of ``settings`` wants to be asked. Raises ModelMissing when its file cannot be read."""
+    path = _folder(settings) / "asking.json"
+    if not path.is_file():
+        return Asking()
+    try:
+        return Asking(**json.loads(path.read_text("utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ModelMissing(model=settings.model, path=str(path), detail=str(error)[:300]) from error
+
+
+def _folder(settings: SpeechSettings) -> Path:
+    return DEMO_MODEL if settings.model == "demo" else Path(settings.model)
+
+
 def load_model(settings: SpeechSettings) -> WhisperModel:
     """The model that ``settings.model`` names: 'demo', a folder, or a name on this machine or on the hub.
 
@@ -46,7 +73,7 @@ def load_model(settings: SpeechSettings) -> WhisperModel:
     from faster_whisper import WhisperModel
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    folder = DEMO_MODEL if settings.model == "demo" else Path(settings.model)
+    folder = _folder(settings)
     local = settings.model == "demo" or folder.is_dir()
     if local and any(not (folder / name).is_file() for name in NEEDED):
         raise ModelMissing(model=settings.model, path=str(folder))
@@ -114,8 +141,7 @@ class Recogniser:
             "word_timestamps": True,
             "vad_filter": False,
         }
-        # The demo's model was trained without either, and hears worse with them.
-        if settings.model != "demo" and (settings.prompt_characters or settings.hotwords):
+        if asking_of(settings).prompted and (settings.prompt_characters or settings.hotwords):
             lexicon = load_lexicon()
             self._options["initial_prompt"] = lexicon.prompt(settings.prompt_characters) or None
             self._options["hotwords"] = lexicon.hotwords(settings.hotwords) or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from config.errors import EditsRejected
 from config.settings import MediaSettings, SpeechSettings, VisionSettings
 from processing import steps
+from processing.clock import ClockFit
 from processing.step import Job
 from processing.transcript import Line, Transcript, Turn, Word
 from tests.processing.media_files import correlation, read_sound, speech, write_sound
@@ -40,7 +41,7 @@ def words_of(text: str, start_s: float, each_s: float) -> tuple[Word, ...]:
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Two microphones in both of which the patient tells name and telephone number from 2 s on."""
     root = tmp_path_factory.mktemp("inputs")
-    folders = {name: root / name for name in ("ingest", "probe", "speakers", "transcribe")}
+    folders = {name: root / name for name in ("ingest", "probe", "audio", "speakers", "transcribe")}
     for folder in folders.values():
         folder.mkdir()
     voice = 0.3 * speech(9, 5, RATE_HZ)
@@ -59,6 +60,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
         ("ingest", "tracks.json", told),
         ("probe", "plan.json", plan),
         ("speakers", "turns.json", [turn.to_dict()]),
+        ("audio", "clock.json", {"expert": asdict(ClockFit()), "patient": asdict(ClockFit())}),
         ("transcribe", "transcript.json", text.to_dict()),
     ):
         (folders[name] / file).write_text(json.dumps(content))

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from config.errors import ModelMissing
 from config.settings import SpeechSettings
 from processing.transcript import Turn, Word
-from processing.whisper import Recogniser, _beyond_belief, _device
+from processing.whisper import Asking, Recogniser, _beyond_belief, _device, asking_of
 from processing.windows import Piece, windows_of
 from scripts.demo_asr_check import plain
 from tests.processing.media_files import read_sound, write_sound
@@ -76,6 +77,17 @@ def test_where_nobody_speaks_there_is_no_text(name: str, tmp_path: Path) -> None
 
     path = write_sound(tmp_path / "a.wav", sounds_without_speech()[name].astype(np.float32))
     assert transcribe_files({"expert": path}, tmp_path / "out", SpeechSettings(threads=2)).lines == ()
+
+
+def test_a_model_tells_how_it_wants_to_be_asked(tmp_path: Path) -> None:
+    named = SpeechSettings(model=str(tmp_path))
+    assert asking_of(named) == Asking(turn_by_turn=False, prompted=True)
+    assert asking_of(SpeechSettings()) == Asking(turn_by_turn=True, prompted=False)
+    (tmp_path / "asking.json").write_text('{"turn_by_turn": true}')
+    assert asking_of(named) == Asking(turn_by_turn=True, prompted=True)
+    (tmp_path / "asking.json").write_text('{"tempo": 3}')
+    with pytest.raises(ModelMissing):
+        asking_of(named)
 
 
 def test_numbers_are_chosen_for_the_device_unless_they_are_set() -> None:
