@@ -8,25 +8,27 @@ the others. Nobody, one or two people speak at any moment; the cheapest path thr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.hearing import HOP_S, Floats, decibels
+from processing.hearing import HOP_S, Floats, decibels, smooth
 from processing.separate import Scene, Voices, listen, survey
 from processing.transcript import Turn
 
 Mask = NDArray[np.bool_]
 
 _BYSTANDERS = ("room",)  # microphones without an owner
-_FILL_S, _SHORTEST_S = 0.45, 0.2  # annotators bridge pauses of 0.3 to 0.5 s
-_ONSET_S, _RELEASE_S = 0.02, 0.01  # how much of a voice's edges the decision cuts off
+_FILL_S, _SHORTEST_S = 0.5, 0.2  # annotators bridge pauses of 0.3 to 0.5 s
+_ONSET_S, _RELEASE_S = 0.02, -0.02  # a voice begins before, and ends before, it is decided
 _LIKELY, _LIKELY_ANYBODY = 0.4, 0.5
-_CLEAR, _UNCLEAR = 0.8, 0.15
-_LEFT_PERCENTILE = 40.0  # of what is left of the others while they speak; the rest may be two at once
+_CLEAR = 0.8
+_TRUSTED = 0.9  # however often noise is taken for speech, a surer detection counts
+_LULL_PERCENTILE = 80.0
+_LEFT_PERCENTILE = 60.0  # of what is left of the others while they speak; the rest may be two at once
 _TAIL_HOPS, _TAIL_DB = 14, 1.6  # a room of RT60 0.3 s falls by 1.6 dB a hop
 _NEAR_HOPS = 5
 _MARGIN_DB, _SCATTER_DB = 3.0, 2.0
@@ -37,7 +39,8 @@ _SECOND_SPEAKER_BONUS = 0.3
 _HOPS_PER_FACT = 4  # neighbouring hops tell the same: the detector looks every 32 ms
 _CHANGE_COST = 5.0
 _CLIPPED_SHARE, _BETTER_DB = 0.002, 6.0
-_APART_DB, _STEADY_SHARE, _STRETCH_S = 8.0, 0.35, 0.3
+_LEVEL_HOPS, _CAP_DB = 41, 8.0  # a third of a second
+_APART_DB, _STEADY_SHARE = 7.0, 0.35
 
 
 def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
@@ -85,33 +88,42 @@ def _who(heard: Voices) -> Mask:
     if not count or not hops:
         return np.zeros((count, hops), bool)
     odds = np.stack([_odds(index, heard) for index in range(count)])
-    anybody = np.maximum(heard.anybody, heard.chances.max(axis=0))
-    somebody = _ANYBODY_WEIGHT * np.clip(_logit(anybody) - _logit(_LIKELY_ANYBODY), -4.0, 4.0)
+    somebody = _somebody(heard)
     states = [(), *combinations(range(count), 1), *combinations(range(count), 2)]
-    scores = np.stack(
-        [
-            sum((odds[voice] for voice in state), somebody * bool(state))
-            + _SECOND_SPEAKER_BONUS * (len(state) > 1)
-            for state in states
-        ]
-    )
+    scores = np.stack([
+        sum((odds[voice] for voice in state), somebody * bool(state)) + _SECOND_SPEAKER_BONUS * (len(state) > 1)
+        for state in states
+    ])
     member = np.array([[index in state for state in states] for index in range(count)])
     return member[:, _cheapest_path(-scores / _HOPS_PER_FACT)]
 
 
+def _somebody(heard: Voices) -> Floats:
+    """Log odds that anybody speaks at all, whoever it is; (hops,)."""
+    anybody = np.maximum(heard.anybody, heard.chances.max(axis=0))
+    level_db = decibels(smooth(10 ** (heard.levels_db.max(axis=0) / 10)[:, None], _NEAR_HOPS)[:, 0])
+    likely = _logit(max(_LIKELY_ANYBODY, min(_in_lulls(anybody, heard), _TRUSTED)))
+    excess_db = level_db - _in_lulls(level_db, heard) - _SCATTER_DB
+    sounds_like_it = np.clip(_logit(anybody) - likely, -4.0, 4.0)
+    return _ANYBODY_WEIGHT * sounds_like_it + _LEVEL_WEIGHT * np.clip(excess_db / _SCATTER_DB, -2.0, 3.0)
+
+
 def _odds(index: int, heard: Voices) -> Floats:
-    """Log odds that voice ``index`` speaks: it sounds like speech, and is more than the others' remains."""
+    """Log odds that voice ``index`` speaks: it sounds like speech, and is more than noise and the others' remains."""
     chance, power = heard.chances[index], heard.powers[index]
     loud = _loud_level(heard, index)
-    quiet = heard.chances.max(axis=0) < _UNCLEAR
-    floor = np.full(len(power), loud * 10 ** (-_FAINTEST_DB / 10), np.float32)
-    floor += max(float(power[quiet].mean()) if quiet.any() else 0.0, float(np.percentile(power, 5)))
+    floor = np.full(len(power), loud * 10 ** (-_FAINTEST_DB / 10) + _in_lulls(power, heard), np.float32)
     for other in range(len(heard.chances)):
         if other != index:
             floor += _left_of(other, index, heard, loud)
     excess_db = decibels(power) - decibels(floor) - _MARGIN_DB
-    sounds_like_it = _logit(chance) - _logit(_LIKELY)
+    sounds_like_it = _logit(chance) - _logit(max(_LIKELY, _in_lulls(chance, heard)))
     return np.clip(sounds_like_it + _LEVEL_WEIGHT * np.clip(excess_db / _SCATTER_DB, -4.0, 2.0), -_DOUBT, 4.0)
+
+
+def _in_lulls(values: Floats, heard: Voices) -> float:
+    """What noise alone makes of ``values`` (hops,): a corridor full of people is speech to a detector, too."""
+    return float(np.percentile(values[heard.lulls], _LULL_PERCENTILE)) if heard.lulls.any() else 0.0
 
 
 def _loud_level(heard: Voices, index: int) -> float:
@@ -172,13 +184,6 @@ def _spans(mask: Mask, fill_s: float) -> Iterator[tuple[float, float]]:
     yield from ((round(start_s, 3), round(end_s, 3)) for start_s, end_s in joined)
 
 
-@dataclass(frozen=True)
-class _Stretch:
-    start_s: float
-    end_s: float
-    level_db: float
-
-
 def _by_level(
     turns: Sequence[Turn], mask: Mask, heard: Voices, voice: int, lost: Sequence[str], silent: bool
 ) -> list[Turn]:
@@ -187,46 +192,32 @@ def _by_level(
     Where levels do not fall into two steady groups, the owner is taken to have spoken alone if the other microphone
     was alive but heard nothing; if it held digital silence, nobody knows.
     """
-    stretches = [
-        _Stretch(start_s, end_s, _level_db(heard, voice, start_s, end_s))
-        for start_s, end_s in _spans(mask, _STRETCH_S)
-    ]
-    parted_db = _parted_db(np.array([stretch.level_db for stretch in stretches]))
-    if parted_db is None:
+    loud = _louder_half(mask, heard.levels_db[voice])
+    if loud is None:
         return [replace(turn, role="unknown", channel=turn.role) if silent else turn for turn in turns]
-    faint = lost[0] if len(lost) == 1 else "unknown"
     owner = turns[0].role
-    found: list[Turn] = []
-    for stretch in stretches:
-        role = owner if stretch.level_db > parted_db else faint
-        if found and found[-1].role == role and stretch.start_s - found[-1].end_s <= _FILL_S:
-            found[-1] = replace(found[-1], end_s=stretch.end_s)
-        else:
-            found.append(Turn(role, stretch.start_s, stretch.end_s, "" if role == owner else owner))
-    return found
-
-
-def _level_db(heard: Voices, voice: int, start_s: float, end_s: float) -> float:
-    levels = heard.levels_db[
-        voice, round(start_s / HOP_S) : max(round(start_s / HOP_S) + 1, round(end_s / HOP_S))
+    faint = lost[0] if len(lost) == 1 else "unknown"
+    return [
+        Turn(role, start_s, end_s, channel)
+        for role, channel, own in ((owner, "", mask & loud), (faint, owner, mask & ~loud))
+        for start_s, end_s in _spans(own, _FILL_S)
     ]
-    return float(np.percentile(levels, 70))
 
 
-def _parted_db(levels_db: NDArray[np.float64]) -> float | None:
-    """The level between a loud and a faint group (samples,), if there are two and each is steady."""
-    if len(levels_db) < 2:
+def _louder_half(mask: Mask, levels_db: Floats) -> Mask | None:
+    """Where the louder of two people speaks, (hops,), if the stretches of ``mask`` are of two steady levels."""
+    around_db = decibels(smooth(10 ** (levels_db / 10)[:, None], _LEVEL_HOPS)[:, 0])
+    if mask.sum() < _LEVEL_HOPS:
         return None
-    middle = float(levels_db.min() + levels_db.max()) / 2
-    for _round in range(20):
-        above = levels_db > middle
-        if above.all() or not above.any():
+    faint_db, loud_db = np.percentile(around_db[mask], [10, 90])
+    for _round in range(10):
+        costs = np.stack([np.minimum(np.abs(around_db - level_db), _CAP_DB) for level_db in (faint_db, loud_db)])
+        loud = _cheapest_path(costs * mask / _CAP_DB).astype(bool)
+        if not (mask & loud).any() or not (mask & ~loud).any():
             return None
-        loud, faint = levels_db[above], levels_db[~above]
-        middle = float(np.median(loud) + np.median(faint)) / 2
-    apart = float(np.median(loud) - np.median(faint))
-    steady = max(float(np.mean(np.abs(group - np.median(group)))) for group in (loud, faint))
-    return middle if apart > _APART_DB and steady < _STEADY_SHARE * apart else None
+        faint_db, loud_db = np.median(around_db[mask & ~loud]), np.median(around_db[mask & loud])
+    scatter_db = max(float(np.mean(np.abs(around_db[half] - np.median(around_db[half])))) for half in (mask & loud, mask & ~loud))
+    return loud if loud_db - faint_db > max(_APART_DB, scatter_db / _STEADY_SHARE) else None
 
 
 def _best_heard(turn: Turn, roles: Sequence[str], scene: Scene, heard: Voices) -> Turn:
@@ -235,9 +226,7 @@ def _best_heard(turn: Turn, roles: Sequence[str], scene: Scene, heard: Voices) -
     hops = slice(round(turn.start_s / HOP_S), max(round(turn.start_s / HOP_S) + 1, round(turn.end_s / HOP_S)))
     levels_db = np.where(scene.deaf, -np.inf, np.percentile(heard.levels_db[:, hops], 70, axis=1))
     clipped = heard.clipped[:, hops].mean(axis=1)
-    levels_db = np.where(
-        (clipped > _CLIPPED_SHARE) & (clipped >= clipped[own]), levels_db - 2 * _BETTER_DB, levels_db
-    )
+    levels_db = np.where((clipped > _CLIPPED_SHARE) & (clipped >= clipped[own]), levels_db - 2 * _BETTER_DB, levels_db)
     best = int(levels_db.argmax())
     if levels_db[best] < levels_db[own] + _BETTER_DB:
         return turn

@@ -128,5 +128,5 @@ def smooth(rows: Floats, width: int) -> Floats:
     return ((sums[..., width:, :] - sums[..., :-width, :]) / width).astype(np.float32)
 
 
-def decibels(power: Floats) -> Floats:
+def decibels(power: Floats | np.float32) -> Floats:
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float32)

@@ -29,8 +29,10 @@ from processing.hearing import (
 )
 
 _SAMPLED_BLOCKS = 20
-_SPEECH, _QUIET = 0.5, 0.15
-_ENOUGH_QUIET_HOPS = 125
+_SPEECH = 0.5
+_LULL_HOPS = 31  # a quarter of a second
+_LULL_SPREAD_DB = 6.0
+_LULL_DB = 3.0
 _AUDIBLE = 8.0  # times the noise
 _PURE_PERCENTILE = 98.0  # of a microphone's level over the others: there its owner speaks, if ever
 _ONE_VOICE_DB = 5.0  # closer signatures are one voice's
@@ -65,13 +67,15 @@ class Scene:
 @dataclass(frozen=True)
 class Voices:
     """Hop by hop: (voices, hops) chance that the separated voice is speech, and its power; (hops,) chance that anybody
-    speaks, and (microphones, hops) power over noise in decibels and share of clipped samples."""
+    speaks, and (microphones, hops) power over noise in decibels and share of clipped samples. ``lulls``: hops about
+    which no microphone that works hears more than noise."""
 
     chances: Floats
     powers: Floats
     anybody: Floats
     levels_db: Floats
     clipped: Floats
+    lulls: NDArray[np.bool_]
 
 
 def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
@@ -81,7 +85,7 @@ def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
     powers = np.concatenate([(block.powers @ bands())[:, block.inner] for block in sampled], axis=1)
     speech = np.concatenate([block.speech[:, block.inner] for block in sampled], axis=1)
     silent = powers.mean(axis=(1, 2)) < _SILENT
-    noise = _noise(powers, speech.max(axis=0))
+    noise = _noise(powers)
     deaf = silent | _deaf(powers, noise, speech)
     live = np.flatnonzero(~deaf)
     leaks_db, late = np.zeros((len(paths),) * 2, np.float32), np.zeros((len(paths),) * 2, np.intp)
@@ -92,13 +96,26 @@ def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
     return Scene(deaf, silent, noise @ spread.T + _FAINTEST, tuple(voices), leaks_db, late)
 
 
-def _noise(powers: Floats, speech: Floats) -> Floats:
-    """Mean power of each band where nobody speaks; where somebody always does, of the faintest tenth."""
-    quiet = speech < _QUIET
-    faint = np.percentile(smooth(powers, 9), 10, axis=1).astype(np.float32)
-    if quiet.sum() < _ENOUGH_QUIET_HOPS:
-        return faint
-    return np.maximum(powers[:, quiet].mean(axis=1), faint)
+def _noise(powers: Floats) -> Floats:
+    """Mean power of each band in the lulls: within 6 dB of the faintest quarter seconds that are no digital silence.
+
+    Bands count by how far they rise, so that a voice is seen under noise that is louder than it at other pitches.
+    """
+    noise = np.full((len(powers), powers.shape[2]), _FAINTEST, np.float32)
+    for index, power in enumerate(powers):
+        sounding = power.mean(axis=1) > _SILENT
+        if sounding.any():
+            power = power[sounding]
+            faint = np.percentile(smooth(power, 9), 10, axis=0) + _FAINTEST
+            around_db = _around_db((power / faint).mean(axis=1))
+            lull = around_db < np.percentile(around_db, 5) + _LULL_SPREAD_DB
+            noise[index] = power[lull].mean(axis=0) + _FAINTEST
+    return noise
+
+
+def _around_db(power: Floats) -> Floats:
+    """Running level over a quarter of a second of (..., hops)."""
+    return decibels(smooth(power[..., None], _LULL_HOPS)[..., 0])
 
 
 def _deaf(powers: Floats, noise: Floats, speech: Floats) -> NDArray[np.bool_]:
@@ -210,7 +227,8 @@ def listen(paths: Sequence[Path], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
     parts = [_heard(block, scene) for block in blocks(paths)]
     joined = [np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)]
-    return Voices(*joined)
+    around_db = _around_db(10 ** (joined[3][~scene.deaf] / 10))
+    return Voices(*joined, (around_db < _LULL_DB).all(axis=0))
 
 
 def _heard(block: Block, scene: Scene) -> Iterator[Floats]:
@@ -229,8 +247,7 @@ def _heard(block: Block, scene: Scene) -> Iterator[Floats]:
     yield np.reshape(strengths, (-1, hops))[:, inner]
     live = np.flatnonzero(~scene.deaf)
     yield block.speech[live].max(axis=0, initial=0.0)[inner]
-    loud = (powers @ _LIFT)[:, inner]
-    yield decibels(loud) - decibels(scene.noise @ _LIFT)[:, None]
+    yield decibels(((powers / noise) @ bands()).mean(axis=2))[:, inner]
     yield block.clipped[:, inner]
 
 

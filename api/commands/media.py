@@ -197,3 +197,5 @@ def transcribe(
         print_json(told)
     else:
         say("cli.transcribe.done", lines=len(told["lines"]), target=target)
+        if "speakers-unknown" in told["notes"]:
+            say("cli.transcribe.speakers-unknown")
