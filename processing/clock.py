@@ -25,6 +25,7 @@ _WINDOWS = 120  # spread over the recording
 _CLEAR_PEAK = 9.0  # times the scatter of the correlation; noise alone reaches 5 in this many lags
 _BAND_HZ = (200.0, 4000.0)
 _SAME_LINE_S = 0.012  # sound crosses a room of 4 m in this time, either way
+_FARTHEST_WAY_S, _OTHER_WAY_SHARE = 0.15, 0.2
 _FEWEST, _LEAST_SHARE = 4, 0.5  # of the clear windows
 _DRIFT_SPAN_S = 60.0  # a shorter stretch tells no drift from the way of the sound
 _MOST_PPM = 300.0
@@ -109,20 +110,30 @@ def _lag_s(reference: Path, channel: Path, start_s: float) -> float | None:
 
 
 def _fit(times_s: Floats, lags_s: Floats) -> ClockFit:
-    """The line that most windows agree on, then least squares through those."""
+    """The line that most windows agree on, then least squares through those.
+
+    Where one person's words come late in the channel and another's early, sound is slow (echo cancellers, radio links)
+    and not the clock: it takes as long one way as the other, so the truth lies half-way.
+    """
     best = np.zeros(len(times_s), bool)
     for offset_s, drift in _candidates(times_s, lags_s):
         agree = np.abs(lags_s - offset_s - drift * times_s) < _SAME_LINE_S
         if agree.sum() > best.sum():
             best = agree
-    if best.sum() < max(_FEWEST, _LEAST_SHARE * len(times_s)):
+    if best.sum() < _FEWEST:
         return ClockFit()
-    times_s, lags_s = times_s[best], lags_s[best]
-    drift, offset_s = 0.0, float(np.mean(lags_s))
-    if np.ptp(times_s) > _DRIFT_SPAN_S:
-        drift, offset_s = (float(number) for number in np.polyfit(times_s, lags_s, 1))
-    scatter_s = float(np.sqrt(np.mean(np.square(lags_s - offset_s - drift * times_s))))
-    return ClockFit(round(offset_s, 5), round(drift * 1e6, 2), len(times_s), round(scatter_s, 5))
+    drift, offset_s = 0.0, float(np.mean(lags_s[best]))
+    if np.ptp(times_s[best]) > _DRIFT_SPAN_S:
+        drift, offset_s = (float(number) for number in np.polyfit(times_s[best], lags_s[best], 1))
+    apart_s = lags_s - offset_s - drift * times_s
+    other_way = ~best & (np.abs(apart_s) < _FARTHEST_WAY_S)
+    agreeing = int(best.sum() + other_way.sum())
+    if agreeing < _LEAST_SHARE * len(times_s):
+        return ClockFit()
+    if other_way.sum() > _OTHER_WAY_SHARE * best.sum():
+        offset_s += float(np.median(apart_s[other_way])) / 2
+    scatter_s = float(np.sqrt(np.mean(np.square(apart_s[best]))))
+    return ClockFit(round(offset_s, 5), round(drift * 1e6, 2), agreeing, round(scatter_s, 5))
 
 
 def _candidates(times_s: Floats, lags_s: Floats) -> Iterator[tuple[float, float]]:
