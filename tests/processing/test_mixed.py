@@ -22,12 +22,13 @@ from pydantic import SecretStr, ValidationError
 from config.errors import ChildCrashed, ChildTimedOut, PyannoteMissing, PyannoteWeightsMissing
 from config.settings import Settings, SpeechSettings
 from processing import child, mixed
+from processing.der import diarization_error
 from processing.mixed import separate_or_unknown, turns_of_mix
 from processing.transcript import Turn
 from tests.conftest import REPOSITORY, need
 from tests.processing.hub import Hub, hub_with
 from tests.processing.media_files import read_sound
-from tests.processing.mixtures import RATE_HZ, Room, error_rate, mix
+from tests.processing.mixtures import RATE_HZ, Room, mix
 
 CLIPS = REPOSITORY / "scripts" / "demo_speech"
 SMALL = REPOSITORY / "tests" / "data" / "pyannote-small"
@@ -49,7 +50,7 @@ def conversation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[T
         for role in ("expert", "patient")
     }
     files, truth = mix(
-        voices, Room(crosstalk_db=0.0, noise_db=-25.0, seed=1), tmp_path_factory.mktemp("conversation")
+        voices, Room(crosstalk_db=0.0, snr_db=25.0, overlap=0.05, seed=1), tmp_path_factory.mktemp("conversation")
     )
     return files["expert"], truth
 
@@ -72,7 +73,7 @@ def best_error_rate(truth: list[Turn], found: list[Turn]) -> float:
     voices, people = sorted({t.role for t in found}), sorted({t.role for t in truth})
     people += [f"nobody-{index}" for index in range(len(voices))]
     return min(
-        error_rate(truth, [Turn(names[voices.index(t.role)], t.start_s, t.end_s) for t in found])
+        diarization_error(truth, [Turn(names[voices.index(t.role)], t.start_s, t.end_s) for t in found]).rate
         for names in permutations(people, len(voices))
     )
 
