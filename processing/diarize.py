@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.hearing import HOP_S, Floats, decibels, smooth
+from processing.hearing import HOP_S, Floats, decibels, hops_of, smooth
 from processing.separate import Scene, Voices, listen, survey
 from processing.transcript import Turn
 
@@ -51,7 +51,7 @@ def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
     one tells them apart, else to 'unknown'. One channel alone gives its speech turns under its role ('unknown' for
     the room). Reads a minute at a time; keeps a few numbers for each 8 ms.
     """
-    if not channels:
+    if not hops_of(list(channels.values())):
         return []
     roles, paths = list(channels), list(channels.values())
     owned = [role not in _BYSTANDERS for role in roles]
@@ -226,9 +226,14 @@ def _best_heard(turn: Turn, roles: Sequence[str], scene: Scene, heard: Voices) -
     hops = slice(round(turn.start_s / HOP_S), max(round(turn.start_s / HOP_S) + 1, round(turn.end_s / HOP_S)))
     levels_db = np.where(scene.deaf, -np.inf, np.percentile(heard.levels_db[:, hops], 70, axis=1))
     clipped = heard.clipped[:, hops].mean(axis=1)
-    levels_db = np.where((clipped > _CLIPPED_SHARE) & (clipped >= clipped[own]), levels_db - 2 * _BETTER_DB, levels_db)
-    best = int(levels_db.argmax())
-    if levels_db[best] < levels_db[own] + _BETTER_DB:
+    if clipped[own] > _CLIPPED_SHARE:
+        levels_db = np.where(clipped < clipped[own] / 10, levels_db, -np.inf)
+        best = int(levels_db.argmax())
+        better = levels_db[best] > _BETTER_DB
+    else:
+        best = int(levels_db.argmax())
+        better = levels_db[best] > levels_db[own] + _BETTER_DB
+    if not better:
         return turn
     return replace(turn, channel=roles[best])
 

@@ -29,7 +29,7 @@ _SHAPE = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
 
 @dataclass(frozen=True)
 class Block:
-    """A minute of every microphone, with its lead on both sides; arrays are (microphones, ...).
+    """A stretch of every microphone, with its lead on both sides; arrays are (microphones, ...).
 
     ``inner``: which hops are the block's own. ``speech``: Silero's probability for each hop. ``clipped``: share of each
     hop's samples at full scale.
@@ -46,11 +46,11 @@ class Block:
         return np.square(np.abs(self.spectra), dtype=np.float32)
 
 
-def blocks(paths: Sequence[Path]) -> Iterator[Block]:
-    """Minute after minute of 16 kHz mono WAVs; a file that ends early goes on in silence."""
+def blocks(paths: Sequence[Path], block_hops: int = BLOCK_HOPS, every: int = 1) -> Iterator[Block]:
+    """Block after block of 16 kHz mono WAVs, or every so many; a file that ends early goes on in silence."""
     hops = hops_of(paths)
-    for first in range(0, hops, BLOCK_HOPS):
-        count = min(BLOCK_HOPS, hops - first)
+    for first in range(0, hops, block_hops * every):
+        count = min(block_hops, hops - first)
         sounds = np.stack([_stretch(path, first - _LEAD, count + 2 * _LEAD) for path in paths])
         clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(paths), -1, HOP).mean(axis=2, dtype=np.float32)
         yield Block(

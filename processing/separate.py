@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from processing.hearing import (
     BINS,
-    BLOCK_HOPS,
     Block,
     Floats,
     bands,
@@ -28,9 +27,9 @@ from processing.hearing import (
     speech_chances,
 )
 
-_SAMPLED_BLOCKS = 20
+_SAMPLE_HOPS, _SAMPLES = 1876, 60  # of 15 s each, in whole frames of the detector
 _SPEECH = 0.5
-_LULL_HOPS = 31  # a quarter of a second
+_DIP_HOPS, _LULL_HOPS = 9, 31  # 72 ms: even who never pauses is quiet that long; a quarter of a second
 _LULL_SPREAD_DB = 6.0
 _LULL_DB = 3.0
 _AUDIBLE = 8.0  # times the noise
@@ -79,11 +78,13 @@ class Voices:
 
 
 def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
-    """Look through at most 20 minutes, spread over the recording; ``owned``: microphones that may have a voice."""
-    every = max(1, -(-hops_of(paths) // (BLOCK_HOPS * _SAMPLED_BLOCKS)))
-    sampled = [block for index, block in enumerate(blocks(paths)) if index % every == 0] if paths else []
-    powers = np.concatenate([(block.powers @ bands())[:, block.inner] for block in sampled], axis=1)
-    speech = np.concatenate([block.speech[:, block.inner] for block in sampled], axis=1)
+    """Look through at most 15 minutes, spread over the recording; ``owned``: microphones that may have a voice."""
+    every = max(1, -(-hops_of(paths) // (_SAMPLE_HOPS * _SAMPLES)))
+    powers_of, speech_of = [], []
+    for block in blocks(paths, _SAMPLE_HOPS, every):
+        powers_of.append((block.powers @ bands())[:, block.inner])
+        speech_of.append(block.speech[:, block.inner])
+    powers, speech = np.concatenate(powers_of, axis=1), np.concatenate(speech_of, axis=1)
     silent = powers.mean(axis=(1, 2)) < _SILENT
     noise = _noise(powers)
     deaf = silent | _deaf(powers, noise, speech)
@@ -97,25 +98,26 @@ def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
 
 
 def _noise(powers: Floats) -> Floats:
-    """Mean power of each band in the lulls: within 6 dB of the faintest quarter seconds that are no digital silence.
+    """Mean power of each band in the lulls: within 6 dB of the faintest moments, from a channel's first sound to its
+    last.
 
     Bands count by how far they rise, so that a voice is seen under noise that is louder than it at other pitches.
     """
     noise = np.full((len(powers), powers.shape[2]), _FAINTEST, np.float32)
     for index, power in enumerate(powers):
-        sounding = power.mean(axis=1) > _SILENT
-        if sounding.any():
-            power = power[sounding]
-            faint = np.percentile(smooth(power, 9), 10, axis=0) + _FAINTEST
-            around_db = _around_db((power / faint).mean(axis=1))
+        sounding = np.flatnonzero(power.mean(axis=1) > _SILENT)
+        if len(sounding):
+            power = power[sounding[0] : sounding[-1] + 1]
+            faint = np.percentile(smooth(power, _DIP_HOPS), 10, axis=0) + _FAINTEST
+            around_db = _around_db((power / faint).mean(axis=1), _DIP_HOPS)
             lull = around_db < np.percentile(around_db, 5) + _LULL_SPREAD_DB
             noise[index] = power[lull].mean(axis=0) + _FAINTEST
     return noise
 
 
-def _around_db(power: Floats) -> Floats:
-    """Running level over a quarter of a second of (..., hops)."""
-    return decibels(smooth(power[..., None], _LULL_HOPS)[..., 0])
+def _around_db(power: Floats, hops: int) -> Floats:
+    """Running level over ``hops`` of (..., hops)."""
+    return decibels(smooth(power[..., None], hops)[..., 0])
 
 
 def _deaf(powers: Floats, noise: Floats, speech: Floats) -> NDArray[np.bool_]:
@@ -160,8 +162,9 @@ def _signatures(
         if np.abs(moved - centres).max() < 0.05:
             break
         centres = moved
-    loud_db = decibels(clean[live].mean(axis=(1, 2))) - decibels(noise[live].mean(axis=1))
-    kept = _distinct(centres, rows, loud_db)
+    level_db = decibels(clean[live].mean(axis=(1, 2)))
+    over_noise_db = level_db - decibels(noise[live].mean(axis=1))
+    kept = _distinct(centres, rows, 2 * over_noise_db + level_db)
     for index in kept:
         leaks_db[live, voices[index]] = centres[index] - centres[index, rows[index]]
     real = [voices[index] for index in kept]
@@ -179,10 +182,10 @@ def _nearest(relative: Floats, centres: Floats) -> NDArray[np.intp]:
     return np.asarray(costs.argmin(axis=0))
 
 
-def _distinct(centres: Floats, rows: Sequence[int], loud_db: Floats) -> list[int]:
-    """Of signatures that are the same, the one whose microphone hears best over its own noise."""
+def _distinct(centres: Floats, rows: Sequence[int], nearness_db: Floats) -> list[int]:
+    """Of signatures that are the same, the one whose microphone is nearest: over its noise first, gain counts less."""
     kept: list[int] = []
-    for index in sorted(range(len(centres)), key=lambda index: -float(loud_db[rows[index]])):
+    for index in sorted(range(len(centres)), key=lambda index: -float(nearness_db[rows[index]])):
         if all(np.abs(centres[index] - centres[other]).max() > _ONE_VOICE_DB / 2 for other in kept):
             kept.append(index)
     return sorted(kept)
@@ -225,9 +228,9 @@ def shifted(rows: Floats, hops: int) -> Floats:
 
 def listen(paths: Sequence[Path], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
-    parts = [_heard(block, scene) for block in blocks(paths)]
+    parts = [tuple(_heard(block, scene)) for block in blocks(paths)]
     joined = [np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)]
-    around_db = _around_db(10 ** (joined[3][~scene.deaf] / 10))
+    around_db = _around_db(10 ** (joined[3][~scene.deaf] / 10), _LULL_HOPS)
     return Voices(*joined, (around_db < _LULL_DB).all(axis=0))
 
 
