@@ -11,13 +11,14 @@ import wave
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.audio import SPEECH_RATE_HZ, Source, read_wav, wav_seconds
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 FARTHEST_S = 5.0
 _WINDOW_S = 2.0
@@ -180,5 +181,5 @@ def _kernels() -> Floats:
     """Windowed sinc for each fraction of a sample; (phases + 1, taps)."""
     fractions = np.arange(_PHASES + 1)[:, None] / _PHASES
     distance = np.arange(_TAPS)[None, :] - (_TAPS // 2 - 1) - fractions
-    kernels: Floats = np.sinc(distance) * np.square(np.cos(np.pi * distance / (_TAPS + 2)))
-    return kernels / kernels.sum(axis=1, keepdims=True)
+    kernels = np.sinc(distance) * np.square(np.cos(np.pi * distance / (_TAPS + 2)))
+    return np.asarray(kernels / kernels.sum(axis=1, keepdims=True))

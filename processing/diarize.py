@@ -69,7 +69,7 @@ def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
             Turn(names[voice], start_s, end_s, roles[voice] if names[voice] != roles[voice] else "")
             for start_s, end_s in _spans(mask, _FILL_S)
         ]
-        if lost and len(scene.voices) == 1:
+        if lost and (~scene.deaf).sum() == 1:
             own = _by_level(own, mask, heard, voice, lost, bool(scene.silent.any()))
         turns += [_on_first_clock(_best_heard(turn, roles, scene, heard), voice, scene) for turn in own]
     return sorted(turns, key=lambda turn: (turn.start_s, turn.end_s, turn.role))
@@ -90,12 +90,16 @@ def _who(heard: Voices) -> Mask:
     odds = np.stack([_odds(index, heard) for index in range(count)])
     somebody = _somebody(heard)
     states = [(), *combinations(range(count), 1), *combinations(range(count), 2)]
-    scores = np.stack([
-        sum((odds[voice] for voice in state), somebody * bool(state)) + _SECOND_SPEAKER_BONUS * (len(state) > 1)
-        for state in states
-    ])
+    scores = np.stack(
+        [
+            sum((odds[voice] for voice in state), somebody * bool(state))
+            + _SECOND_SPEAKER_BONUS * (len(state) > 1)
+            for state in states
+        ]
+    )
     member = np.array([[index in state for state in states] for index in range(count)])
-    return member[:, _cheapest_path(-scores / _HOPS_PER_FACT)]
+    who: Mask = member[:, _cheapest_path(-scores / _HOPS_PER_FACT)]
+    return who
 
 
 def _somebody(heard: Voices) -> Floats:
@@ -105,7 +109,9 @@ def _somebody(heard: Voices) -> Floats:
     likely = _logit(max(_LIKELY_ANYBODY, min(_in_lulls(anybody, heard), _TRUSTED)))
     excess_db = level_db - _in_lulls(level_db, heard) - _SCATTER_DB
     sounds_like_it = np.clip(_logit(anybody) - likely, -4.0, 4.0)
-    return _ANYBODY_WEIGHT * sounds_like_it + _LEVEL_WEIGHT * np.clip(excess_db / _SCATTER_DB, -2.0, 3.0)
+    return np.asarray(
+        _ANYBODY_WEIGHT * sounds_like_it + _LEVEL_WEIGHT * np.clip(excess_db / _SCATTER_DB, -2.0, 3.0)
+    )
 
 
 def _odds(index: int, heard: Voices) -> Floats:
@@ -118,7 +124,8 @@ def _odds(index: int, heard: Voices) -> Floats:
             floor += _left_of(other, index, heard, loud)
     excess_db = decibels(power) - decibels(floor) - _MARGIN_DB
     sounds_like_it = _logit(chance) - _logit(max(_LIKELY, _in_lulls(chance, heard)))
-    return np.clip(sounds_like_it + _LEVEL_WEIGHT * np.clip(excess_db / _SCATTER_DB, -4.0, 2.0), -_DOUBT, 4.0)
+    more_than_rest = np.clip(excess_db / _SCATTER_DB, -4.0, 2.0)
+    return np.asarray(np.clip(sounds_like_it + _LEVEL_WEIGHT * more_than_rest, -_DOUBT, 4.0))
 
 
 def _in_lulls(values: Floats, heard: Voices) -> float:
@@ -211,12 +218,17 @@ def _louder_half(mask: Mask, levels_db: Floats) -> Mask | None:
         return None
     faint_db, loud_db = np.percentile(around_db[mask], [10, 90])
     for _round in range(10):
-        costs = np.stack([np.minimum(np.abs(around_db - level_db), _CAP_DB) for level_db in (faint_db, loud_db)])
+        costs = np.stack(
+            [np.minimum(np.abs(around_db - level_db), _CAP_DB) for level_db in (faint_db, loud_db)]
+        )
         loud = _cheapest_path(costs * mask / _CAP_DB).astype(bool)
         if not (mask & loud).any() or not (mask & ~loud).any():
             return None
         faint_db, loud_db = np.median(around_db[mask & ~loud]), np.median(around_db[mask & loud])
-    scatter_db = max(float(np.mean(np.abs(around_db[half] - np.median(around_db[half])))) for half in (mask & loud, mask & ~loud))
+    scatter_db = max(
+        float(np.mean(np.abs(around_db[half] - np.median(around_db[half]))))
+        for half in (mask & loud, mask & ~loud)
+    )
     return loud if loud_db - faint_db > max(_APART_DB, scatter_db / _STEADY_SHARE) else None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Planes = NDArray[np.float32]
+Planes = NDArray[Any]
 
 _SOUNDS = 1e-8  # mean square, -80 dBFS
 _OPPOSED = -0.5  # correlation with the first channel that sounds
@@ -23,7 +25,7 @@ class Downmix:
         self._sounding = np.zeros(channels, bool)
 
     def __call__(self, planes: Planes) -> NDArray[np.int16]:
-        """int16 (samples,) of float32 (channels, samples) in -1..1."""
+        """int16 (samples,) of floats (channels, samples) in -1..1."""
         if planes.shape[1]:
             self._products += planes @ planes.T
             self._sounding |= np.square(planes).mean(axis=1) > _SOUNDS

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.audio import SPEECH_RATE_HZ, read_wav
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Spectra = NDArray[np.complex64]
 
 WINDOW, HOP = 512, 128  # samples: 32 ms and 8 ms
@@ -85,7 +86,7 @@ def speech_chances(sound: Floats) -> Floats:
     chances = get_vad_model()(sound).reshape(-1)
     at = np.arange(len(sound) // HOP) * HOP
     middles = np.arange(len(chances)) * _VAD_HOP + _VAD_HOP / 2
-    return np.interp(at, middles, chances).astype(np.float32)
+    return np.asarray(np.interp(at, middles, chances), np.float32)
 
 
 def _spectrum(sound: Floats) -> Spectra:
@@ -128,5 +129,5 @@ def smooth(rows: Floats, width: int) -> Floats:
     return ((sums[..., width:, :] - sums[..., :-width, :]) / width).astype(np.float32)
 
 
-def decibels(power: Floats | np.float32) -> Floats:
+def decibels(power: Floats | float) -> Floats:
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float32)

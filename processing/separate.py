@@ -7,7 +7,7 @@ so signatures are found by clustering and every spot of the spectrogram is given
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
     deaf = silent | _deaf(powers, noise, speech)
     live = np.flatnonzero(~deaf)
     leaks_db, late = np.zeros((len(paths),) * 2, np.float32), np.zeros((len(paths),) * 2, np.intp)
-    voices = [int(index) for index in live if owned[index]]
+    voices = [int(index) for index in live if owned[int(index)]]
     if len(live) > 1 and voices:
         voices = _signatures(smooth(powers, 5), noise, speech.max(axis=0), live, voices, leaks_db, late)
     spread = (bands() > 0).astype(np.float32)
@@ -228,30 +228,34 @@ def shifted(rows: Floats, hops: int) -> Floats:
 
 def listen(paths: Sequence[Path], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
-    parts = [tuple(_heard(block, scene)) for block in blocks(paths)]
-    joined = [np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)]
-    around_db = _around_db(10 ** (joined[3][~scene.deaf] / 10), _LULL_HOPS)
-    return Voices(*joined, (around_db < _LULL_DB).all(axis=0))
+    parts = [_heard(block, scene) for block in blocks(paths)]
+    chances, powers, anybody, levels_db, clipped = (
+        np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)
+    )
+    around_db = _around_db(10 ** (levels_db[~scene.deaf] / 10), _LULL_HOPS)
+    lulls = np.asarray((around_db < _LULL_DB).all(axis=0))
+    return Voices(chances, powers, anybody, levels_db, clipped, lulls)
 
 
-def _heard(block: Block, scene: Scene) -> Iterator[Floats]:
+def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
+    """What ``Voices`` holds, but for the lulls, of the block's own hops."""
     powers = smooth(block.powers, 3)
     noise = scene.noise[:, None]
-    shares = _shares(powers, noise, scene)
     over_noise = np.maximum(0.0, 1 - noise / np.maximum(powers, _FAINTEST)) * bands().any(axis=1)
     chances, strengths = [], []
-    for voice, share in zip(scene.voices, shares, strict=True):
+    for voice, share in zip(scene.voices, _shares(powers, noise, scene), strict=True):
         kept = share * over_noise[voice]
         chances.append(speech_chances(sound_of(block.spectra[voice] * kept)))
         strengths.append(smooth(((kept * powers[voice]) @ _LIFT)[:, None], 5)[:, 0])
-    inner = block.inner
     hops = powers.shape[1]
-    yield np.reshape(chances, (-1, hops))[:, inner]
-    yield np.reshape(strengths, (-1, hops))[:, inner]
-    live = np.flatnonzero(~scene.deaf)
-    yield block.speech[live].max(axis=0, initial=0.0)[inner]
-    yield decibels(((powers / noise) @ bands()).mean(axis=2))[:, inner]
-    yield block.clipped[:, inner]
+    rows = (
+        np.reshape(chances, (-1, hops)),
+        np.reshape(strengths, (-1, hops)),
+        block.speech[~scene.deaf].max(axis=0, initial=0.0),
+        decibels(((powers / noise) @ bands()).mean(axis=2)),
+        block.clipped,
+    )
+    return tuple(row[..., block.inner] for row in rows)
 
 
 def _shares(powers: Floats, noise: Floats, scene: Scene) -> Floats:

@@ -94,9 +94,21 @@ def main() -> None:
             print(json.dumps(lines[-1]), flush=True)
     if lines:
         worst = max(lines, key=lambda line: line["der_percent"])
-        total = {"conditions": len(lines), "mean_der_percent": round(mean(li["der_percent"] for li in lines), 2)}
+        total = {
+            "conditions": len(lines),
+            "mean_der_percent": round(mean(li["der_percent"] for li in lines), 2),
+        }
         total["under_5_percent"] = sum(line["der_percent"] < 5 for line in lines)
-        print(json.dumps({"bench": "speakers", **total, "worst": worst["condition"], "worst_der_percent": worst["der_percent"]}))
+        print(
+            json.dumps(
+                {
+                    "bench": "speakers",
+                    **total,
+                    "worst": worst["condition"],
+                    "worst_der_percent": worst["der_percent"],
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

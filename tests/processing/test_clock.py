@@ -39,7 +39,9 @@ def talk() -> dict[str, Samples]:
 ROLES = ("expert", "patient")
 
 
-def recorded(sound: Samples, path: Path, offset_s: float = 0.0, drift_ppm: float = 0.0, seed: int = 0) -> Path:
+def recorded(
+    sound: Samples, path: Path, offset_s: float = 0.0, drift_ppm: float = 0.0, seed: int = 0
+) -> Path:
     """``sound`` as a device with its own noise, start stamp and clock writes it down."""
     true_s = (np.arange(len(sound)) / RATE_HZ - offset_s) / (1 + drift_ppm * 1e-6)
     own = np.interp(true_s * RATE_HZ, np.arange(len(sound)), sound, left=0.0, right=0.0)
@@ -73,7 +75,10 @@ def test_drift_and_a_wrong_start_stamp_are_evened_out_to_ten_milliseconds(
 
 
 def test_channels_on_one_clock_are_left_alone_bit_for_bit(tmp_path: Path, talk: dict[str, Samples]) -> None:
-    files = {role: recorded(talk[role][: 180 * RATE_HZ], tmp_path / f"{role}.wav", seed=len(role)) for role in ROLES}
+    files = {
+        role: recorded(talk[role][: 180 * RATE_HZ], tmp_path / f"{role}.wav", seed=len(role))
+        for role in ROLES
+    }
     before = {role: path.read_bytes() for role, path in files.items()}
     fits = correct_clock(files)
     assert not any(fit.corrected for fit in fits.values())
@@ -99,10 +104,15 @@ def test_what_has_nothing_in_common_is_left_alone(tmp_path: Path, talk: dict[str
         assert files["patient"].read_bytes() == before
 
 
-def test_a_channel_that_starts_late_and_stops_early_is_found(tmp_path: Path, talk: dict[str, Samples]) -> None:
+def test_a_channel_that_starts_late_and_stops_early_is_found(
+    tmp_path: Path, talk: dict[str, Samples]
+) -> None:
     whole = talk["expert"][: 120 * RATE_HZ], talk["patient"][: 120 * RATE_HZ]
     part = whole[1][round(3.2 * RATE_HZ) : 80 * RATE_HZ]
-    files = {"expert": write_wav(tmp_path / "e.wav", whole[0]), "patient": write_wav(tmp_path / "p.wav", part)}
+    files = {
+        "expert": write_wav(tmp_path / "e.wav", whole[0]),
+        "patient": write_wav(tmp_path / "p.wav", part),
+    }
     fit = correct_clock(files)["patient"]
     assert fit.offset_s == pytest.approx(-3.2, abs=0.005)
     heard = read_wav(files["patient"])
@@ -122,7 +132,10 @@ def test_sound_that_is_slow_both_ways_is_no_wrong_clock(tmp_path: Path, talk: di
 
 def test_resampling_keeps_the_sound(tmp_path: Path, talk: dict[str, Samples]) -> None:
     clean = talk["expert"][: 90 * RATE_HZ]
-    files = {"a": write_wav(tmp_path / "a.wav", clean), "b": write_wav(tmp_path / "b.wav", np.roll(clean, 8000))}
+    files = {
+        "a": write_wav(tmp_path / "a.wav", clean),
+        "b": write_wav(tmp_path / "b.wav", np.roll(clean, 8000)),
+    }
     correct_clock(files)
     heard = read_wav(files["b"])[RATE_HZ : 80 * RATE_HZ]
     left = heard - clean[RATE_HZ : 80 * RATE_HZ]

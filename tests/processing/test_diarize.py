@@ -101,7 +101,9 @@ def test_a_clipped_microphone_is_not_the_one_to_recognise_from(
 ) -> None:
     room = Room(crosstalk_db=-10, faults={"expert": "clipped"}, room_microphone=True)
     files, _truth = mix(voices, room, tmp_path)
-    channels = {role: {turn.channel for turn in turns_per_microphone(files) if turn.role == role} for role in voices}
+    channels = {
+        role: {turn.channel for turn in turns_per_microphone(files) if turn.role == role} for role in voices
+    }
     assert "" not in channels["expert"]
     assert channels["patient"] == {""}
 
