@@ -50,7 +50,9 @@ def conversation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[T
         for role in ("expert", "patient")
     }
     files, truth = mix(
-        voices, Room(crosstalk_db=0.0, snr_db=25.0, overlap=0.05, seed=1), tmp_path_factory.mktemp("conversation")
+        voices,
+        Room(crosstalk_db=0.0, snr_db=25.0, overlap=0.05, seed=1),
+        tmp_path_factory.mktemp("conversation"),
     )
     return files["expert"], truth
 
