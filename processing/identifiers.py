@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from processing.addresses import find_addresses
 from processing.birthdates import find_birth_dates
 from processing.handles import find_handles
+from processing.introduced import find_introduced
 from processing.names import RegisteredName, find_names
 from processing.numbers import find_numbers
 from processing.spoken import fold
@@ -30,5 +31,6 @@ def find_identifiers(
             *find_birth_dates(folded),
             *find_addresses(folded),
             *find_names(folded, names, terms),
+            *find_introduced(folded, terms),
         ]
     )

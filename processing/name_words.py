@@ -29,6 +29,22 @@ _SURNAMES = """
     占蔺栾褚蒙申屈项郎邬景隋卜奚敖宿戚臧晏储仲车木尤巫华牟苑艾晋匡晁窦党甘沙成裘莘桂
 """
 
+# Rare ones, which are looked for only where a name is introduced.
+_RARE = """
+    仉亓郄逄乜宓妫佘佟佴呙岑岳冼冒况冷冯凤刁别力勾危厍叔可史后向员哈圣堵墨够奇奎姬娥嬴宝宦容富尧山岚崇巢帅干平
+    年师应庾弓强归律惠愚慎折挚支敬斐时旦旷昌昝显智有朴权来杭松林果栗栾桓梅楚楼檀步母毋毓水永求汝沃法泰洛洪浦海
+    涉淡温湛滑漆潭澹濮烟爱牧狄独玉理瑞璩甄甯生由白益相瞿矫祖祝禄秘种称章端竺笪简米粘糜紫红练经缑缪罕羊羿翦耿聊
+    肃胥能臧良节芮苍茅茹荀荣荆莘菅萨蒙蓟蓬蔚蔺薄薛虎虞蒯衡衣补计訾詹誉话谈谌谯豆贝贡赏赛赫路车达迟通逯邓邝郏郇郜
+    郗郤鄂鄢酆释银锁镇门闵闻阙阚阮隆隗雍青靖鞠鞏巩须颛饶饶香骆鱼鲍鲜鹿麦麻麴黎黑齐龚钮蔄蔡藏藤覃盘奉粟禤邰邸仝
+    仰佘僧元全公兀冀凌初劳勇匡占印厉双召台同
+"""
+
+_KIN = """
+    妈妈 爸爸 母亲 父亲 爱人 老伴儿 老伴 丈夫 妻子 老公 老婆 媳妇儿 媳妇 儿媳妇 儿媳 女婿 先生 太太 对象
+    女儿 闺女 儿子 孩子 小孩 孙子 孙女 外孙女 外孙 姐姐 妹妹 哥哥 弟弟 姐夫 妹夫 嫂子 弟妹 爷爷 奶奶 姥姥 姥爷
+    外公 外婆 公公 婆婆 岳父 岳母 丈母娘 老丈人 舅舅 姑姑 姨妈 大姨 小姨 侄子 侄女 外甥女 外甥 姐 妹 哥 弟 妈 爸
+"""
+
 _TITLES = """
     女士家属 老先生 老太太 老爷子 老师傅 先生 女士 小姐 太太 阿姨 大爷 大妈 大娘 大叔
     叔叔 伯伯 大伯 伯父 伯母 奶奶 爷爷 大姐 姐姐 大哥 师傅 老师 同志 同学 婆婆 阿婆
@@ -53,6 +69,8 @@ _WORDS = """
 
 COMPOUND_SURNAMES = frozenset(_COMPOUND.split())
 SURNAMES = frozenset("".join(_SURNAMES.split()))
+RARE_SURNAMES = frozenset("".join(_RARE.split()))
+KIN = "|".join(_KIN.split())
 SURNAME_SOUNDS: Mapping[str, frozenset[str]] = {
     name: frozenset(sounds.split("/"))
     for name, _, sounds in (row.partition("=") for row in _READINGS.split())

@@ -206,7 +206,7 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
     for start, end, exact in _places(page, name.given):
         if page.in_term(start, end) or (page.means_herb(start, end) and is_word):
             continue
-        person = page.means_person(start, end)
+        person = page.means_person(start, end) or _TITLE.match(page.text, end) is not None
         if exact and (person or (not is_word and not page.cuts_word(start, end))):
             yield TextSpan("name", _from_surname(page, start), end, 0.8, "given-name")
         elif (
@@ -239,7 +239,7 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
             and (sure or page.means_person(start, title.end()))
         ):
             yield TextSpan("name", start, title.end(), 0.8 if sure else 0.5, "surname-and-title")
-        small = sure and len(said) == 1 and page.text[start - 1 : start] in tuple(_SMALL)
+        small = sure and page.text[start - 1 : start] in tuple(_SMALL)
         if small and _is_nickname(page, start - 1, end, exact):
             yield TextSpan("name", start - 1, end, 0.6, "nickname")
         if sure and page.text[start - 1 : start] == "姓":

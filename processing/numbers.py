@@ -30,19 +30,21 @@ _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
 _TAIL = re.compile("(?:尾号|区号|[后末]四位|最后[三四几]位|尾数)")
 _TAIL_DIGITS = 3
-_LETTERS = re.compile(r"[A-Z]{1,5}[\-_ ]?$")
+_LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
+_LETTERS_AFTER = re.compile(r"[\-_]?[A-Z0-9]{1,8}(?:[\-_][A-Z0-9]{1,8})?")
 
 
 def find_numbers(text: str) -> list[TextSpan]:
     """ID, telephone, record and insurance numbers, and others announced by a word, in a folded ``text``."""
     runs = digit_runs(text)
     labels = list(LABEL.finditer(text))
-    return [
+    found = [
         *_by_shape(text, runs),
         *_in_goes(text, runs),
         *_announced(text, runs, labels),
         *_named_after(text, runs),
     ]
+    return [_with_letters(text, span) for span in found]
 
 
 def find_repeats(text: str, digits: str) -> list[TextSpan]:
@@ -161,10 +163,7 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
         goes = _goes(text, [run for run in runs if begin <= run.start < until], begin, label)
         least = _TAIL_DIGITS if goes and _TAIL.search(text, match.start(), goes[0].start) else label.least
         if sum(len(go.digits) for go in goes) >= least:
-            begin = _with_letters(text, goes[0].start)
-            spans = list(_joined(text, goes, label.kind, 0.7, "announced"))
-            yield TextSpan(label.kind, begin, spans[0].end, 0.7, "announced")
-            yield from spans[1:]
+            yield from _joined(text, goes, label.kind, 0.7, "announced")
 
 
 def _reach(text: str, labels: Sequence[re.Match[str]], place: int) -> tuple[int, int]:
@@ -177,9 +176,12 @@ def _reach(text: str, labels: Sequence[re.Match[str]], place: int) -> tuple[int,
     return end, len(text)
 
 
-def _with_letters(text: str, start: int) -> int:
-    found = _LETTERS.search(text, max(0, start - 6), start)
-    return found.start() if found else start
+def _with_letters(text: str, span: TextSpan) -> TextSpan:
+    """The span with the letters and digits that are written in one with it: ZY003921, 72708378815S."""
+    before = _LETTERS.search(text, max(0, span.start - 8), span.start)
+    after = _LETTERS_AFTER.match(text, span.end)
+    start = before.start() if before else span.start
+    return replace(span, start=start, end=after.end() if after else span.end)
 
 
 def _goes(text: str, runs: Sequence[Run], begin: int, label: Label) -> list[Run]:
@@ -227,4 +229,4 @@ def _named_after(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
             first -= 1
         count = sum(len(each.digits) for each in runs[first : place + 1])
         if count >= max(4, kind.least) and (bridge[0].strip("，,。.、 ") or count >= 6):
-            yield TextSpan(kind.kind, _with_letters(text, runs[first].start), run.end, 0.6, "named-after")
+            yield TextSpan(kind.kind, runs[first].start, run.end, 0.6, "named-after")
