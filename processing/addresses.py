@@ -5,33 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from processing.place_names import CITIES, DISTRICTS, PROVINCES
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
-_PROVINCES = (
-    "北京|天津|上海|重庆|河北|河南|云南|辽宁|黑龙江|湖南|安徽|山东|新疆|江苏|浙江|江西|"
-    "湖北|广西|甘肃|山西|内蒙古?|陕西|吉林|福建|贵州|广东|"
-    "青海|西藏|四川|宁夏|海南|台湾|香港|澳门"
-)
-_CITIES = (
-    "石家庄|唐山|秦皇岛|邯郸|邢台|保定|张家口|承德|沧州|廊坊|衡水|太原|大同|呼和浩特|"
-    "包头|赤峰|沈阳|大连|鞍山|长春|哈尔滨|齐齐哈尔|"
-    "南京|无锡|徐州|苏州|杭州|宁波|温州|合肥|福州|厦门|泉州|南昌|九江|济南|青岛|淄博|"
-    "烟台|潍坊|济宁|临沂|德州|聊城|菏泽|郑州|开封|洛阳|安阳|"
-    "新乡|南阳|商丘|信阳|周口|武汉|宜昌|襄阳|长沙|株洲|湘潭|广州|深圳|珠海|东莞|佛山|"
-    "南宁|桂林|海口|三亚|成都|绵阳|贵阳|遵义|昆明|大理|拉萨|"
-    "西安|宝鸡|咸阳|渭南|延安|兰州|天水|西宁|银川|乌鲁木齐"
-)
-_DISTRICTS = (
-    "东城|西城|朝阳|海淀|丰台|石景山|门头沟|房山|通州|顺义|昌平|大兴|怀柔|平谷|密云|延庆|宣武|崇文|燕郊|"
-    "望京|回龙观|天通苑|亦庄|方庄|劲松|潘家园|双井|中关村|五道口|上地|西二旗|苹果园|"
-    "八宝山|五棵松|木樨园|木樨地|清河|六里桥|马家堡|角门|宋家庄|"
-    "酒仙桥|三里屯|和平里|安贞|北苑|立水桥|西三旗|沙河|良乡|旧宫|黄村|梨园|果园|管庄|"
-    "定福庄|青年路|十里堡|呼家楼|团结湖|左家庄|三元桥|东坝|"
-    "常营|草房|刘家窑|蒲黄榆|永定门|广安门|牛街|白纸坊|德胜门|新街口|什刹海|鼓楼|交道口|"
-    "东四|东直门|西直门|朝阳门|建国门|崇文门|前门|天桥"
-)
-_PLACE = rf"(?:{_PROVINCES}|{_CITIES}|{_DISTRICTS})"
+_PLACE = rf"(?:{PROVINCES}|{CITIES}|{DISTRICTS})"
 # No name of a place holds these, or begins with the others: they part it from what was said before.
 _NEVER = "的了是在住到我你他她它咱俺您们把这那去给被让着呢吗啊哦嗯呃很不没也又再吃喝说叫每什么几某哪从寄送搬往就找用请附,，、。；;：:！!？?\\s"
 _NOT_FIRST = "都家来有还跟和与及问开走过先会能要想看见于各里边近个位次名片种克址回"
@@ -128,6 +106,12 @@ _PARTS_OF_BODY = re.compile(
 )
 
 
+# Behind a known place, where somebody lives: 老家安徽阜阳|临泉的.
+_SMALLER_PLACE = re.compile(
+    rf"(?P<place>[^{_NEVER}0-9A-Z]{{2,4}})(?=的|人|那边|那儿|来|[，,。；;！!？?\s]|$)"
+)
+
+
 def find_addresses(text: str) -> list[TextSpan]:
     """Addresses in a folded ``text``; the place of the clinic, of an institution or of the body is none."""
     return [*_labelled(text), *_written(text), *_homes(text), *_lanes(text)]
@@ -163,11 +147,13 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
         return None
     if text[start - 1 : start + 1] == "住院" or _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
         return None
-    if re.fullmatch(f"(?:{_PROVINCES})(?:省|市)?", said):
+    if re.fullmatch(f"(?:{PROVINCES})(?:省|市)?", said):
         return None
     levels = len(_AREA.findall(areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
+    if lives and levels and said == areas and (smaller := _SMALLER_PLACE.match(text, end)):
+        end = smaller.end("place")
     if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):
         return TextSpan("address", start, end, 0.7, "where-somebody-lives")
     if levels >= 3 or (re.search("[省市区县镇乡]", areas) and _KNOWN_NAME.search(named)):

@@ -34,7 +34,9 @@ _AFTER = re.compile(
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
-_OF_ONESELF = re.compile(r"(?:我|他|她|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿)(?:呢|啊)?是?$")
+_OF_ONESELF_BEFORE = r"(?:我|他|她|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿|患者|病人|本人)(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
+_OF_ONESELF = re.compile(rf"{_OF_ONESELF_BEFORE}$")
+_ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
 _BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
@@ -74,6 +76,9 @@ def _found(text: str) -> Iterator[TextSpan]:
 
 
 def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
+    said_alone = match["date"] is not None and "年" in match[0] and _ALONE.match(text, match.end())
+    if said_alone and re.search(rf"{_OF_ONESELF_BEFORE}$", text[max(0, start - 8) : start]):
+        return True
     return bool(
         _ENDS.match(text, match.end())
         and (

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from processing.addresses import find_addresses
 from processing.birthdates import find_birth_dates
 from processing.handles import find_handles
-from processing.introduced import find_introduced
+from processing.introduced import find_introduced, find_spelled
 from processing.names import RegisteredName, find_names
 from processing.numbers import find_numbers
 from processing.spoken import fold
@@ -24,13 +24,15 @@ def find_identifiers(
     reported: a reviewer can undo it, and nobody can call back what was published.
     """
     folded = fold(text)
+    called = [*find_names(folded, names, terms), *find_introduced(folded, terms)]
+    said = [fold(name.text) for name in names] + [folded[span.start : span.end] for span in called]
     return merged(
         [
             *find_numbers(folded),
             *find_handles(folded),
             *find_birth_dates(folded),
             *find_addresses(folded),
-            *find_names(folded, names, terms),
-            *find_introduced(folded, terms),
+            *called,
+            *find_spelled(folded, said),
         ]
     )

@@ -14,37 +14,40 @@ _HAN = "[\u3400-\u9fff]"
 _SURNAME = f"(?:{'|'.join(sorted(COMPOUND_SURNAMES))}|[{''.join(sorted(SURNAMES | RARE_SURNAMES))}])"
 # No given name holds these, which bind a sentence together.
 _NOT_GIVEN = (
-    "的了是在我你您他她它们这那哪什么吗呢吧啊呀哦嗯就都也又还很太不没有和跟与及或但而因所把被给让对从向到过着得"
-    "来去说看问找叫住做吃喝个些每次几多少岁男女号药病痛疼症"
+    "的了是在我你您他她它们这那哪什么吗呢吧啊呀哦嗯就都也又还很太不没有和跟与及或但因而所把被给让对从向到过着得"
+    "来去说看问找叫住做吃喝个些每几多少岁男女号药病痛疼症想要请"
 )
 _GIVEN = f"(?:(?![{_NOT_GIVEN}]){_HAN})"
-_NAME = rf"(?P<name>{_SURNAME}{_GIVEN}{{1,2}}?)"
+_NAME = rf"(?P<surname>{_SURNAME})(?P<given>{_GIVEN}{{1,2}})"
 _SPACE = r"[\s:：，,、“”\"（(]{0,2}"
 # Behind a name stands an end, or a word that begins something else.
-_END = (
-    r"(?=$|[\s，,。.；;、！!？?：:)）”\"/\-的了是在我你您他她今年男女来也和跟与及吧吗啊呀呢说想要从到给请主因就都有没"
-    r"刚已去又还把被让对于]|反复|间断|同志|先生|女士|小朋友|陪|首诊|复诊|初诊|本人|同学|家属|电话|身份证|手机|\d|这|那|不)"
+_END = re.compile(
+    rf"$|[^\u3400-\u9fff]|[{_NOT_GIVEN}今昨前上下主首复初反间同先陪本家电身手已再于刚因现]|小朋友"
 )
 _SAYS_NAME = (
     "(?:(?:我|他|她|俺|咱|本人|名字?|孩子|人家|大名|全名|真名|本名|小名|[妈爸])(?:就)?叫(?:做)?|姓名(?:是|为|叫)?|"
-    "名字(?:就)?(?:是|叫|写)|签名|签字人?|名儿(?:是|叫)|大名|小名|曾用名|患者名|叫名字|改名叫?)"
+    "名字(?:就)?(?:是|叫|写的?)?|签名|签字人?|名儿(?:是|叫)|大名|小名|曾用名|患者名|改名叫?)"
 )
 _PERSON = "(?:患者|病人|病患|家属|联系人|监护人|陪同人?|受试者|就诊人|持卡人|收件人|代办人|本人|求助人|同意人|授权人)"
 _RELATIVE = f"(?:(?:我|他|她|俺|咱|孩子|患者|病人|老人)(?:的|们|家)?(?:{KIN})|(?:{KIN}))"
+# What introduces a name, and whether a word may stand there instead: 患者高血压.
 _CUES = (
-    (re.compile(rf"{_SAYS_NAME}{_SPACE}{_NAME}{_END}"), False),
-    (re.compile(rf"(?:{_PERSON}|{_RELATIVE})(?:姓名|名字)?(?:叫做?|名叫|是){_SPACE}{_NAME}{_END}"), False),
-    (re.compile(rf"{_PERSON}(?:姓名)?{_SPACE}{_NAME}{_END}"), True),
-    (re.compile(rf"{_RELATIVE}{_SPACE}{_NAME}{_END}"), True),
+    (re.compile(rf"{_SAYS_NAME}{_SPACE}{_NAME}"), False),
+    (re.compile(rf"(?:{_PERSON}|{_RELATIVE})(?:姓名|名字)?(?:叫做?|名叫){_SPACE}{_NAME}"), False),
+    (re.compile(rf"(?:{_PERSON}|{_RELATIVE})(?:姓名|名字)?是?{_SPACE}{_NAME}"), True),
+    (re.compile(rf"叫(?:做)?{_SPACE}{_NAME}"), True),
     (re.compile(rf"我(?:就)?是{_NAME}(?=的(?:{KIN}|家属|家人)|[，,。\s]|$)"), True),
-    (re.compile(rf"(?:^|[，,。！!？?\s]){_NAME}(?:是|，)(?:我|他|她|患者|病人)的?(?:{KIN})"), True),
+    (re.compile(rf"(?:^|[，,。！!？?\s]){_NAME}(?=(?:是|，)(?:我|他|她|患者|病人)的?(?:{KIN}))"), True),
 )
 # Names of other peoples are written with a dot: 买买提·艾力.
-_DOTTED = re.compile(rf"{_HAN}{{2,7}}(?:[·•・]{_HAN}{{1,7}})+")
+_PART = f"(?:(?![叫是的我你他她位这了在和跟]){_HAN})"
+_DOTTED = re.compile(rf"{_PART}{{2,7}}(?:[·•・]{_PART}{{1,7}})+")
 # What is said to be a name is one whatever its surname: 姓名：阿依古丽.
 _STATED = re.compile(
     rf"(?:姓名[:：是]|(?:我|名字|大名|小名|名|孩子)叫(?:做)?){_SPACE}(?P<name>{_GIVEN}{{2,6}})(?=[，,。；;\s！!]|$)"
 )
+_SURNAME_ONLY = re.compile(rf"(?:我|他|她|您|咱|俺|孩子|患者|病人|家)(?:也|都|就)?姓(?P<name>{_SURNAME})")
+_SPELLED = re.compile(rf"(?={_HAN}?(?P<word>{_HAN}{{2}})的(?P<character>{_HAN}))")
 
 
 def find_introduced(text: str, terms: Collection[str] = ()) -> list[TextSpan]:
@@ -58,17 +61,33 @@ def _dotted(text: str) -> Iterator[TextSpan]:
 
 
 def _stated(text: str, terms: Collection[str]) -> Iterator[TextSpan]:
-    for match in _STATED.finditer(text):
-        if not _is_word(match["name"], terms):
-            yield TextSpan("name", match.start("name"), match.end("name"), 0.6, "said-to-be-a-name")
+    for pattern in (_STATED, _SURNAME_ONLY):
+        for match in pattern.finditer(text):
+            if not _is_word(match["name"], terms):
+                yield TextSpan("name", match.start("name"), match.end("name"), 0.6, "said-to-be-a-name")
 
 
 def _behind_cues(text: str, terms: Collection[str]) -> Iterator[TextSpan]:
     for pattern, doubtful in _CUES:
         for match in pattern.finditer(text):
-            start, end = match.span("name")
-            if not _is_word(match["name"], terms) and not (doubtful and _holds_word(text, start, end, terms)):
-                yield TextSpan("name", start, end, 0.6, "introduced")
+            start, end = match.start("surname"), _end(text, match, terms)
+            if _is_word(text[start:end], terms):
+                continue
+            if doubtful and (_holds_word(text, start, end, terms) or not _END.match(text, end)):
+                continue
+            yield TextSpan("name", start, end, 0.6, "introduced")
+
+
+def _end(text: str, match: re.Match[str], terms: Collection[str]) -> int:
+    """Where a name ends: two characters are given unless the second begins another word (张伟|今年)."""
+    end = match.end("given")
+    if len(match["given"]) == 2 and _crosses(text, end - 1, end, terms):
+        return end - 1
+    return end
+
+
+def _crosses(text: str, first: int, end: int, terms: Collection[str]) -> bool:
+    return any(_is_word(text[first : first + size], terms) for size in range(end - first + 1, 5))
 
 
 def _is_word(said: str, terms: Collection[str]) -> bool:
@@ -76,10 +95,17 @@ def _is_word(said: str, terms: Collection[str]) -> bool:
 
 
 def _holds_word(text: str, start: int, end: int, terms: Collection[str]) -> bool:
-    """Whether a word of two to four characters begins with the name's surname or reaches over its end."""
-    return any(
-        _is_word(text[first : first + size], terms)
-        for first in range(start, end)
-        for size in range(2, 5)
-        if first == start or first + size > end
+    """Whether a word begins with the name's surname or reaches over its end."""
+    return any(_is_word(text[start : start + size], terms) for size in range(2, 5)) or any(
+        _crosses(text, first, end, terms) for first in range(start, end)
     )
+
+
+def find_spelled(text: str, names: Collection[str]) -> list[TextSpan]:
+    """Where a character of one of ``names`` is explained by a word that holds it: 聪慧的慧, 曹操的曹."""
+    characters = set("".join(names))
+    return [
+        TextSpan("name", match.start("word"), match.end("character"), 0.5, "spelled-out")
+        for match in _SPELLED.finditer(text)
+        if match["character"] in characters and match["character"] in match["word"]
+    ]

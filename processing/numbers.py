@@ -16,7 +16,11 @@ _ID = re.compile(r"[1-8]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01
 _OLD_ID = re.compile(r"[1-8]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}")
 _MOBILE = re.compile(r"(?:00?86|86|0)?1[3-9]\d{9}")
 _LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d\d)[2-8]\d{6,7}|[48]00\d{7}")
-_LONG = 10
+_LONG = 7
+_DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_OF_THINGS = re.compile(
+    r"(?:批号|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
+)
 _EXTENSION = 5
 _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
@@ -28,7 +32,7 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 8
 # The birth date in an ID number may be said as one.
 _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|区号|[后末]四位|最后[三四几]位|尾数)")
+_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四]位|最后[三四几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
 _LETTERS_AFTER = re.compile(r"[\-_]?[A-Z0-9]{1,8}(?:[\-_][A-Z0-9]{1,8})?")
@@ -74,10 +78,23 @@ def _by_shape(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
             start = before.start if before is not None and begun else span.start
             yield replace(span, start=start - (text[start - 1 : start] == "+"))
         before = run
-        if not found and len(run.digits) >= _LONG and len(run.digits) >= 2.5 * run.groups:
+        if not found and _is_long(text, run):
             kind: Kind = "phone" if run.digits[0] in "01" and len(run.digits) < 14 else "id_number"
-            if not run.cardinals:
-                yield TextSpan(kind, run.start, run.end, 0.5, "long-number")
+            yield TextSpan(kind, run.start, run.end, 0.5, "long-number")
+
+
+def _is_long(text: str, run: Run) -> bool:
+    """Whether so many digits in a row can be nothing but a number that is given to somebody."""
+    size = len(run.digits)
+    return (
+        size >= _LONG
+        and not run.cardinals
+        and size >= 2.5 * run.groups
+        and not _DAY.fullmatch(run.digits)
+        and run.digits not in "1234567890"
+        and not UNIT.match(text, run.end)
+        and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
+    )
 
 
 def _is_false_start(text: str, before: Run, run: Run) -> bool:
