@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processing.captions import to_webvtt
 from processing.identifiers import find_identifiers
 from processing.names import RegisteredName
+from processing.plain_text import to_text
 from processing.redact import RedactionSpan, apply_redaction, find_spans, words_of_text
-from processing.transcript import Line, Transcript, Word, to_text, to_webvtt
+from processing.transcript import Line, Transcript, Word
 from tests.processing.identifier_sentences import TERMS, with_identifiers
 
 NAMES = (RegisteredName("王秀英"), RegisteredName("单雄飞", "relative"))
