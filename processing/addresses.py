@@ -31,6 +31,8 @@ _ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{
 _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿|边上|旁边|附近|对面|后头){{0,3}}"
 _NOT_STREET = "(?![东西南北中]{0,2}(?:大街|街(?!道)|路|道|胡同)|门[内外])"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}"
+# Whatever stands between a place and a building is the name of an estate: 裕华区|远洋山水|15栋.
+_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元))"
 
 
 def _area(first: str) -> str:
@@ -51,20 +53,21 @@ def _whole(first: str) -> re.Pattern[str]:
     area, named = _area(first), _named(first)
     areas = f"{area}(?:{_area(any_first)}|{_JOIN}{area}){{0,6}}{_JOIN}"
     behind = f"(?:(?<=[省市区县镇乡道]){_named(any_first)}|{named})"
+    loose = _LOOSE if first == any_first else f"(?(areas){_LOOSE}|(?!))"
     return re.compile(
-        f"(?P<areas>{areas})?(?P<named>{behind}(?:{_JOIN}{named})?{_JOIN})?"
+        f"(?P<areas>{areas})?(?P<named>(?:{behind}(?:{_JOIN}{named})?|{loose}){_JOIN})?"
         f"(?P<numbers>{_NUMBERS}(?:{_JOIN}{named}(?:{_JOIN}{_NUMBERS})?){{0,2}})?"
     )
 
 
 _FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
-_AREA = re.compile(_area(_FIRST))
+_LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
 _WHOLE_AFTER_LIVES = _whole(f"[^{_NEVER}0-9A-Z]")
 # A building with a unit, or a room in a building, is somebody's home without any name.
 _HOME = re.compile(
-    rf"{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
-    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])"
+    rf"(?:{_FIRST}{_LOOSE})?(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
+    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户]))"
 )
 _LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
@@ -73,11 +76,11 @@ _LIVES = re.compile(
     "(?:住址|地址|户口|户籍|籍贯|现住|常住|居住|老家|住在|家住|搬到|搬去|搬家到|寄到|"
     "寄往|寄去|送到|快递到|邮到|发到|家在|家就在|家是|租在|租房在|定居|(?:村子?|小区|"
     "社区|街道|胡同|地方|地儿)叫|住|家)"
-    rf"(?:(?:是|在|到|就|现在|目前|一直|也|还|都|地|所在地|写|填|我|于|:|：|，|,|\s|{FILLER}){{0,5}})$"
+    rf"(?:(?:是|在|到|就|现在|目前|一直|也|还|都|地|所在地|写|填|应该|好像|可能|大概|其实|呢|叫|具体|详细|名字|登记|目前|改|换|成|为|我|于|:|：|，|,|\s|{FILLER}){{0,5}})$"
 )
 _LIVES_AFTER = re.compile(
     "(?:那边|附近|那儿|那块儿?|那里|里)?(?:租房|租了|租的|住|定居|买的?房|安家|有套房|"
-    "过来|赶来|来的|赶过来|坐车来)"
+    "过来|赶来|来的|赶过来|坐车来)|[\\s,，。]{0,2}(?:嗯|对|这|就|那|个|才)*是[^，,。]{0,7}(?:地址|住址|老家|家\\b)"
 )
 _LABEL = re.compile(
     r"(?:家庭住址|居住地址|现住址|联系地址|通讯地址|户籍地址|住址|地址|户口所在地)\s?[:：]\s*(?P<rest>[^，,。；;！!？?\n]{4,40})"
@@ -98,7 +101,7 @@ _GENERIC = re.compile(
     "^(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|"
     "县城|乡镇|村|平房|楼房|宿舍|医院|住院|出院|公园|花园|家园|一楼|[一二三四五六七八九十0-9]+楼|"
     "[一二三四五六七八九十0-9]+层|马路|路|大街|街|道|门|城里|市区|郊区|老城区|病区|学校宿舍|"
-    "单位宿舍|公司宿舍|北京市?|省|市)+$"
+    "单位宿舍|公司宿舍|北京市?|省|市|.*[次回过]院|.*家庭)+$"
 )
 _PARTS_OF_BODY = re.compile(
     "^(?:心前|心|肝|肾|胃|脾|肺|腰|腰骶|骶|背|肩|颈|项|胸|胁|腹|下腹|上腹|脐|膝|头|颞|"
@@ -149,7 +152,7 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
         return None
     if re.fullmatch(f"(?:{PROVINCES})(?:省|市)?", said):
         return None
-    levels = len(_AREA.findall(areas))
+    levels = len(_LEVEL.findall(areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
     if lives and levels and said == areas and (smaller := _SMALLER_PLACE.match(text, end)):

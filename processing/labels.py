@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from processing.name_words import KIN
 from processing.textspan import Kind
 
 # What a number counts or measures.
@@ -60,6 +61,6 @@ LABEL = re.compile("|".join(f"(?P<{label.kind}>{label.words})" for label in LABE
 BY_KIND = {label.kind: label for label in LABELS}
 # Between a number and the word that names it afterwards: 12345, 这是我的病历号.
 BACK = re.compile(
-    r"[\s，,。.、]?(?:这个?|那个?|就|嗯|呃)?(?:是|为)?(?:我|咱|俺|他|她|您|你|本人|家属|"
-    "孩子|老伴|爱人|患者)?(?:家|妈|爸|儿子|女儿)?(?:里)?的?(?:新|老|旧)?"
+    rf"[\s，,。.、]{{0,2}}(?:嗯|呃|对|那个|噢|哦|您记一下)?[\s，,]?(?:这个?|那个?|就|才)?(?:是|为)?(?:我|咱|俺|他|她|您|你|本人|家属|患者|病人)?(?:们?家)?"
+    rf"(?:{KIN}|老爷子|老太太)?(?:里)?的?(?:新|老|旧|这个|那个)?"
 )

@@ -26,7 +26,7 @@ _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
 _ENOUGH_TO_IGNORE_UNITS = 7
-_REACH, _REACH_LATER, _REACH_BACK = 22, 14, 8
+_REACH, _REACH_LATER, _REACH_BACK = 22, 14, 14
 
 
 # The birth date in an ID number may be said as one.
