@@ -24,7 +24,7 @@ _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
     "[A-Z][0-9]*|[甲乙丙丁])"
 )
-_HOUSE_END = "号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支|区|期"
+_HOUSE_END = "号宿舍楼?|宿舍楼|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支|区|期"
 _NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
 _HOUSE = rf"(?:{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}|[0-9]{{1,4}}(?:[\-－][0-9]{{1,4}}){{1,3}}(?![0-9]))"
 _ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{DIGIT})(?:室|房|号)?"
@@ -74,7 +74,7 @@ _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*�
 
 _LIVES = re.compile(
     "(?:住址|地址|户口|户籍|籍贯|现住|常住|居住|老家|住在|家住|搬到|搬去|搬家到|寄到|"
-    "寄往|寄去|送到|快递到|邮到|发到|家在|家就在|家是|租在|租房在|定居|(?:村子?|小区|"
+    "寄往|寄去|送到|快递到|邮到|发到|家是|租在|(?:家|房子?|宅子?|单位宿舍)(?:就|都|也|现在|目前)?(?:买|租)?在|定居|(?:村子?|小区|"
     "社区|街道|胡同|地方|地儿)叫|住|家)"
     rf"(?:(?:是|在|到|就|现在|目前|一直|也|还|都|地|所在地|写|填|应该|好像|可能|大概|其实|呢|叫|具体|详细|名字|登记|目前|改|换|成|为|我|于|:|：|，|,|\s|{FILLER}){{0,5}})$"
 )
@@ -101,7 +101,7 @@ _GENERIC = re.compile(
     "^(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|"
     "县城|乡镇|村|平房|楼房|宿舍|医院|住院|出院|公园|花园|家园|一楼|[一二三四五六七八九十0-9]+楼|"
     "[一二三四五六七八九十0-9]+层|马路|路|大街|街|道|门|城里|市区|郊区|老城区|病区|学校宿舍|"
-    "单位宿舍|公司宿舍|北京市?|省|市|.*[次回过]院|.*家庭)+$"
+    "单位宿舍|公司宿舍|北京市?|省|市|.*[次回过]院|.*医院里?|.*家庭)+$"
 )
 _PARTS_OF_BODY = re.compile(
     "^(?:心前|心|肝|肾|胃|脾|肺|腰|腰骶|骶|背|肩|颈|项|胸|胁|腹|下腹|上腹|脐|膝|头|颞|"
@@ -115,9 +115,15 @@ _SMALLER_PLACE = re.compile(
 )
 
 
+# 我在顺义后沙峪住, and not 我在海南住了一个月.
+_LIVES_IN = re.compile(
+    rf"在(?P<place>{_PLACE}[^{_NEVER}0-9A-Z]{{0,8}}?)(?:那边|附近|那儿)?(?:住|租|买|定居|安家)(?!院|了?{_NO}|过|了?几|了?好)"
+)
+
+
 def find_addresses(text: str) -> list[TextSpan]:
     """Addresses in a folded ``text``; the place of the clinic, of an institution or of the body is none."""
-    return [*_labelled(text), *_written(text), *_homes(text), *_lanes(text)]
+    return [*_labelled(text), *_written(text), *_homes(text), *_lanes(text), *_lived_in(text)]
 
 
 def _labelled(text: str) -> Iterator[TextSpan]:
@@ -176,3 +182,8 @@ def _lanes(text: str) -> Iterator[TextSpan]:
     for match in _LANE.finditer(text):
         if not _GENERIC_LANE.match(match[0]) and not re.search("[条个些段]胡同$", match[0]):
             yield TextSpan("address", match.start(), match.end(), 0.5, "lane")
+
+
+def _lived_in(text: str) -> Iterator[TextSpan]:
+    for match in _LIVES_IN.finditer(text):
+        yield TextSpan("address", match.start("place"), match.end("place"), 0.6, "where-somebody-lives")

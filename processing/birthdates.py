@@ -11,14 +11,15 @@ from processing.textspan import TextSpan
 _SPACE = rf"(?:[\s,，、]|{FILLER}){{0,2}}"
 _NUMBER = r"(?:[0-9]{1,2}|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
 _YEAR = f"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
-_MONTH = rf"(?:的|是|那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
+_MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
 _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
+_WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
 _COMPACT = r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
 _FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
-    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|"
+    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|"
     r"(?<!\d)(?:19|20)\d\d(?!\d))"
 )
 
@@ -34,7 +35,7 @@ _AFTER = re.compile(
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
-_OF_ONESELF_BEFORE = r"(?:我|他|她|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿|患者|病人|本人)(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
+_OF_ONESELF_BEFORE = r"(?:我|他|她|您|你|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿|患者|病人|本人)(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
 _OF_ONESELF = re.compile(rf"{_OF_ONESELF_BEFORE}$")
 _ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
 # A line of a form: 1963/12/04 女 汉族.

@@ -38,6 +38,12 @@ _CUES = (
     (re.compile(rf"叫(?:做)?{_SPACE}{_NAME}"), True),
     (re.compile(rf"我(?:就)?是{_NAME}(?=的(?:{KIN}|家属|家人)|[，,。\s]|$)"), True),
     (re.compile(rf"(?:^|[，,。！!？?\s]){_NAME}(?=(?:是|，)(?:我|他|她|患者|病人)的?(?:{KIN}))"), True),
+    (
+        re.compile(
+            rf"(?:^|[，,。！!？?：:\s是叫请找给替问跟])(?:那位|这位)?{_NAME}(?=女士|小朋友|同学|本人|的?家属|的那个)"
+        ),
+        True,
+    ),
 )
 # Names of other peoples are written with a dot: 买买提·艾力.
 _PART = f"(?:(?![叫是的我你他她位这了在和跟]){_HAN})"
@@ -46,7 +52,7 @@ _DOTTED = re.compile(rf"{_PART}{{2,7}}(?:[·•・]{_PART}{{1,7}})+")
 _STATED = re.compile(
     rf"(?:姓名[:：是]|(?:我|名字|大名|小名|名|孩子)叫(?:做)?){_SPACE}(?P<name>{_GIVEN}{{2,6}})(?=[，,。；;\s！!]|$)"
 )
-_SURNAME_ONLY = re.compile(rf"(?:我|他|她|您|咱|俺|孩子|患者|病人|家)(?:也|都|就)?姓(?P<name>{_SURNAME})")
+_SURNAME_ONLY = re.compile(rf"(?:[我他她您咱俺家]|孩子|患者|病人|{KIN})(?:也|都|就)?姓(?P<name>{_SURNAME})")
 _SPELLED = re.compile(rf"(?={_HAN}?(?P<word>{_HAN}{{2}})的(?P<character>{_HAN}))")
 
 

@@ -54,7 +54,7 @@ LABELS = (
         5,
         12,
     ),
-    Label("wechat", "微信|QQ|扣扣|WECHAT|VX|V信|威信", 4, 20),
+    Label("wechat", "微信|QQ|扣扣|WECHAT|VX|V信|威信|抖音号|快手号|小红书号?|支付宝账?号|钉钉|微博", 4, 20),
     Label("plate", "车牌|车号|牌照|牌号|号牌", 3, 7),
 )
 LABEL = re.compile("|".join(f"(?P<{label.kind}>{label.words})" for label in LABELS))
