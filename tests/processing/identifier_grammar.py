@@ -2,7 +2,8 @@
 
 A line ``key = alternative | alternative`` is a rule, ``<key>`` in an alternative stands for one of that rule or for
 a number made up here, and ``{kind:…}`` marks what identifies somebody. Sentences start at the rules ``identifying``
-and ``harmless``. A line ``names: …`` gives the names that are registered.
+and ``harmless``. A line ``names: …`` gives the names that are registered; ``names: *`` registers two others for each
+sentence, which are said with ``<patient>``, ``<relative>`` (as written) and ``<heard>`` (in characters that sound alike).
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ from tests.processing.identifier_sentences import Sentence
 
 _SPOKEN = dict(zip("0123456789X", "零一二三四五六七八九X", strict=True))
 _PAUSES = ("，", "，嗯，", "、", " ", "，然后", "，对，", "，再", "——", "", "，那个")
+_GIVEN = "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂华建国玉珍淑琴志红梅文斌晓燕宏凤云春生海波子涵雨萱浩宇梓轩"
+_SOUNDS = """
+    王汪亡 李里理 张章彰 刘流留 陈晨臣 杨阳羊 赵照兆 黄皇 周州舟 吴无吾 徐许旭 孙损 马码 朱珠诸 胡湖糊 郭锅
+    何和河 林临淋 罗落骆 高糕 郑正证 梁良凉 谢卸泄 宋送颂 唐糖堂 冯逢缝 邓瞪 曹草 翟宅 单善 仇求 佟同童
+    伟为维卫 芳方房 娜那 秀袖绣 英应鹰莹 敏民悯 静敬景 丽力利 强墙 磊累雷 军君均 洋扬阳 勇永涌 艳燕宴 杰节洁
+    娟捐 涛淘桃 明名鸣 超朝抄 兰蓝 霞侠夏 平萍苹 刚钢缸 桂贵柜 华花滑 建健见 国果郭 玉育遇 珍真贞 淑书叔 琴勤芹
+    志智治 红宏洪 梅枚煤 文闻雯 斌宾滨 晓小笑 凤奉 云匀芸 春椿 生升声 海孩 波播玻 子紫 涵含寒 雨语宇 萱宣轩
+"""
+_ALIKE = {group[0]: group[1:] for group in _SOUNDS.split()}
 _REGIONS = ("110102", "132427", "420621", "320923", "510722", "210283", "650104", "371327", "440583")
 
 
@@ -53,7 +63,39 @@ def generated(path: Path, count: int, seed: int = 7) -> Iterator[Sentence]:
             rules.setdefault(key, []).extend(each.strip(" ") for each in alternatives.split("|"))
     for number in range(count):
         kinds = rules["harmless" if number % 2 else "identifying"]
-        yield marked(_expanded(chance, kinds[number // 2 % len(kinds)], rules), names)
+        if names[:1] == (RegisteredName("*"),):
+            people = RegisteredName(_name(chance)), RegisteredName(_name(chance), "relative")
+            said = {
+                "patient": [people[0].text],
+                "relative": [people[1].text],
+                "heard": [_heard(chance, people[0].text)],
+            }
+            yield marked(_expanded(chance, kinds[number // 2 % len(kinds)], {**rules, **said}), people)
+        else:
+            yield marked(_expanded(chance, kinds[number // 2 % len(kinds)], rules), names)
+
+
+def _name(chance: random.Random) -> str:
+    """A name such as many have, with a rare surname now and then."""
+    surname = chance.choice(
+        (
+            *"王李张刘陈杨赵黄周吴徐孙马朱胡郭何林罗高郑梁谢宋唐许韩冯邓曹",
+            *"翟单仇佟苑臧解覃牟蔺",
+            "欧阳",
+            "司马",
+        )
+    )
+    given = chance.choice(_GIVEN) + (chance.choice(_GIVEN) if chance.random() < 0.8 else "")
+    return surname + given
+
+
+def _heard(chance: random.Random, name: str) -> str:
+    """The name in other characters of the same sound, at least one of them another."""
+    places = [place for place, character in enumerate(name) if _ALIKE.get(character)]
+    if not places:
+        return name
+    changed = chance.sample(places, chance.randint(1, len(places)))
+    return "".join(chance.choice(_ALIKE[c]) if place in changed else c for place, c in enumerate(name))
 
 
 def _expanded(chance: random.Random, text: str, rules: dict[str, list[str]]) -> str:
