@@ -93,7 +93,10 @@ def _end(text: str, match: re.Match[str], terms: Collection[str]) -> int:
 
 
 def _crosses(text: str, first: int, end: int, terms: Collection[str]) -> bool:
-    return any(_is_word(text[first : first + size], terms) for size in range(end - first + 1, 5))
+    return any(
+        _is_word(text[first : first + size], terms)
+        for size in range(end - first + 1, min(5, len(text) - first + 1))
+    )
 
 
 def _is_word(said: str, terms: Collection[str]) -> bool:
@@ -102,7 +105,8 @@ def _is_word(said: str, terms: Collection[str]) -> bool:
 
 def _holds_word(text: str, start: int, end: int, terms: Collection[str]) -> bool:
     """Whether a word begins with the name's surname or reaches over its end."""
-    return any(_is_word(text[start : start + size], terms) for size in range(2, 5)) or any(
+    compound = text[start : start + 2] in COMPOUND_SURNAMES
+    return any(_is_word(text[start : start + size], terms) for size in range(2 + compound, 5)) or any(
         _crosses(text, first, end, terms) for first in range(start, end)
     )
 

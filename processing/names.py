@@ -41,7 +41,7 @@ _BEFORE_PERSON = re.compile(
     "(?:叫|喊|给|跟|和|问|请|让|找|患者|病人|姓名|名字|名字是|我是|是|他|她|您|您好|"
     "你好|儿子|女儿|老伴|爱人|丈夫|妻子|母亲|父亲|妈妈|爸爸|妈|爸|媳妇|老公|老婆|哥哥|"
     "姐姐|弟弟|妹妹|家属|陪|女婿|孙子|孙女|外孙|姓|名|对|为|由|找|见|下一位|下一个|叫做|"
-    "同志)"
+    "同志|轮到|孩子|本人)"
     r"(?:是|叫|:|：|，|,|\s|、)?$|^$|[，,。！!？?；;：:\n\s]$"
 )
 _AFTER_PERSON = re.compile(
@@ -113,6 +113,10 @@ class _Page:
     def means_person(self, start: int, end: int) -> bool:
         before, after = self.text[max(0, start - 6) : start], self.text[end : end + 6]
         return _BEFORE_PERSON.search(before) is not None and _AFTER_PERSON.match(after) is not None
+
+    def begins_clause(self, start: int) -> bool:
+        """Whether nothing, or a word that calls or means a person, stands in front."""
+        return _BEFORE_PERSON.search(self.text[max(0, start - 6) : start]) is not None
 
     def is_addressed(self, start: int, end: int) -> bool:
         """Somebody is called: 小白啊, 小区你坐."""
@@ -195,6 +199,8 @@ def _sounds_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
         )
     if page.means_person(start, end) and not page.cuts_word(start, end):
         return True
+    if page.begins_clause(start) and not page.cuts_word(start, end):
+        return not set(said) & FUNCTION_CHARACTERS
     return said[0] in SURNAMES and not page.cuts_word(start, end) and not set(said) & FUNCTION_CHARACTERS
 
 
