@@ -18,7 +18,7 @@ _ESTATE_END = (
     "小区|花园|家园|公寓|大厦|新村|大院|宿舍楼?|家属院|家属楼|佳苑|馨苑|嘉园|苑|园|府|"
     "庭|湾|山庄|别墅|华庭|名都|新城|城|公馆|广场|院"
 )
-_SECTION = "(?:[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段))?"
+_SECTION = "(?:[一二三四五六七八九十0-9]{1,2}[代期]|[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段))?"
 _AREA_END = "省|自治区|自治州|市|地区|区|县|旗|镇|乡|街道办?|开发区|社区|村委会|村|屯|新区"
 _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
@@ -76,6 +76,7 @@ _LIVES = re.compile(
     "(?:住址|地址|户口|户籍|籍贯|现住|常住|居住|老家|住在|家住|搬到|搬去|搬家到|寄到|"
     "寄往|寄去|送到|快递到|邮到|发到|家是|租在|(?:家|房子?|宅子?|单位宿舍)(?:就|都|也|现在|目前)?(?:买|租)?在|定居|(?:村子?|小区|"
     "社区|街道|胡同|地方|地儿)叫|住|家)"
+    r"(?:在?[^，,。\d]{0,8}(?:后头|旁边|附近|对面|那边)(?:的|那个)?)?"
     rf"(?:(?:是|在|到|就|现在|目前|一直|也|还|都|地|所在地|写|填|应该|好像|可能|大概|其实|呢|叫|具体|详细|名字|登记|目前|改|换|成|为|我|于|:|：|，|,|\s|{FILLER}){{0,5}})$"
 )
 _LIVES_AFTER = re.compile(
@@ -158,7 +159,7 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
         return None
     if re.fullmatch(f"(?:{PROVINCES})(?:省|市)?", said):
         return None
-    levels = len(_LEVEL.findall(areas))
+    levels = max(len(_LEVEL.findall(part)) for part in re.split("[,，、]", areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
     if lives and levels and said == areas and (smaller := _SMALLER_PLACE.match(text, end)):

@@ -15,16 +15,17 @@ _MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|阳历|公历)?{_
 _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
+_MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
 _COMPACT = r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
 _FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
-    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|"
+    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
     r"(?<!\d)(?:19|20)\d\d(?!\d))"
 )
 
 _BORN = (
-    "(?:出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|生人|(?:什么时候|几月几号|"
+    "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|"
     "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的)"
 )
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
@@ -37,6 +38,7 @@ _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
 _OF_ONESELF_BEFORE = r"(?:我|他|她|您|你|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿|患者|病人|本人)(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
 _OF_ONESELF = re.compile(rf"{_OF_ONESELF_BEFORE}$")
+_AGE_BEFORE = re.compile(r"(?:岁|属.|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$")
 _ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
@@ -83,7 +85,10 @@ def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
     return bool(
         _ENDS.match(text, match.end())
         and (
-            _OF_ONESELF.search(text[max(0, start - 6) : start]) or "属" in text[match.end() : match.end() + 3]
+            _OF_ONESELF.search(text[max(0, start - 6) : start])
+            or (match["date"] or "年" in match[0])
+            and _AGE_BEFORE.search(text[max(0, start - 10) : start])
+            or "属" in text[match.end() : match.end() + 3]
         )
         and not _OTHER.search(text[match.end() : match.end() + 8])
     )

@@ -27,7 +27,14 @@ _SEARCHED = re.compile(
     r"(?:搜|加我|加他|加她|加一下|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
 )
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
-_MAIL = re.compile(r"[A-Z0-9][A-Z0-9._%+\-]*(?:@|[艾埃]特)[A-Z0-9.\-]+(?:\.|点)[A-Z]{2,}")
+_MAIL = re.compile(
+    rf"(?:[A-Z0-9]|{DIGIT})(?:[A-Z0-9._%+\-]|{DIGIT}|下划线)*(?:@|[艾埃]特|圈A)(?:[A-Z0-9.\-]|{DIGIT})+(?:\.|点)[A-Z]{{2,}}"
+)
+# Letters and digits that no test, drug or telephone is called by: fengkai_1979, Kevin-F8806.
+_BARE = re.compile(
+    r"(?<![A-Z0-9_\-/.])(?=(?:[_\-0-9]*[A-Z]){3})(?:(?=[A-Z0-9\-]*_)|(?=(?:[_\-0-9]*[A-Z]){4})(?=(?:[_\-A-Z]*[0-9]){3}))"
+    r"[A-Z0-9_\-]{7,30}(?![A-Z0-9/.])"
+)
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
@@ -37,7 +44,7 @@ def find_handles(text: str) -> list[TextSpan]:
 
 
 def _addresses(text: str) -> Iterator[TextSpan]:
-    for pattern in (_MAIL, _WXID):
+    for pattern in (_MAIL, _WXID, _BARE):
         for match in pattern.finditer(text):
             yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
 

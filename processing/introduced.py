@@ -28,7 +28,7 @@ _SAYS_NAME = (
     "(?:(?:我|他|她|俺|咱|本人|名字?|孩子|人家|大名|全名|真名|本名|小名|[妈爸])(?:就)?叫(?:做)?|姓名(?:是|为|叫)?|"
     "名字(?:就)?(?:是|叫|写的?)?|签名|签字人?|名儿(?:是|叫)|大名|小名|曾用名|患者名|改名叫?)"
 )
-_PERSON = "(?:患者|病人|病患|家属|联系人|监护人|陪同人?|受试者|就诊人|持卡人|收件人|代办人|本人|求助人|同意人|授权人)"
+_PERSON = "(?:患者|病人|委托人|受托人|经办人|签字人|被保险人|投保人|代理人|陪护|病患|家属|联系人|监护人|陪同人?|受试者|就诊人|持卡人|收件人|代办人|本人|求助人|同意人|授权人)"
 _RELATIVE = f"(?:(?:我|他|她|俺|咱|孩子|患者|病人|老人)(?:的|们|家)?(?:{KIN})|(?:{KIN}))"
 # What introduces a name, and whether a word may stand there instead: 患者高血压.
 _CUES = (
@@ -48,11 +48,19 @@ _CUES = (
 # Names of other peoples are written with a dot: 买买提·艾力.
 _PART = f"(?:(?![叫是的我你他她位这了在和跟]){_HAN})"
 _DOTTED = re.compile(rf"{_PART}{{2,7}}(?:[·•・]{_PART}{{1,7}})+")
+_BOOK = re.compile("内经|素问|灵枢|本草|金匮|伤寒|[篇论卷章]$")
 # What is said to be a name is one whatever its surname: 姓名：阿依古丽.
 _STATED = re.compile(
     rf"(?:姓名[:：是]|(?:我|名字|大名|小名|名|孩子)叫(?:做)?){_SPACE}(?P<name>{_GIVEN}{{2,6}})(?=[，,。；;\s！!]|$)"
 )
-_SURNAME_ONLY = re.compile(rf"(?:[我他她您咱俺家]|孩子|患者|病人|{KIN})(?:也|都|就)?姓(?P<name>{_SURNAME})")
+_SURNAME_ONLY = re.compile(
+    rf"(?:[我他她您咱俺家]|孩子|患者|病人|免贵|{KIN})(?:也|都|就)?姓(?P<name>{_SURNAME})"
+)
+# How people tell a surname from others: 弓长张, 两点水加马的冯.
+_TAKEN_APART = re.compile(
+    "(?:弓长|木子|立早|耳东|双木|言午|草头|古月|走肖|双人|口天|三横一?竖?|人可|双口|女子|[草竹]字头|[水旁头底耳刀](?:加[\u3400-\u9fff])?的)"
+    rf"(?:的|那个)?(?P<name>{_SURNAME})(?=[，,。！!？?\s的叫]|$)"
+)
 _SPELLED = re.compile(rf"(?={_HAN}?(?P<word>{_HAN}{{2}})的(?P<character>{_HAN}))")
 
 
@@ -63,11 +71,13 @@ def find_introduced(text: str, terms: Collection[str] = ()) -> list[TextSpan]:
 
 def _dotted(text: str) -> Iterator[TextSpan]:
     for match in _DOTTED.finditer(text):
+        if text[match.start() - 1 : match.start()] == "《" or _BOOK.search(match[0]):
+            continue
         yield TextSpan("name", match.start(), match.end(), 0.7, "dotted-name")
 
 
 def _stated(text: str, terms: Collection[str]) -> Iterator[TextSpan]:
-    for pattern in (_STATED, _SURNAME_ONLY):
+    for pattern in (_STATED, _SURNAME_ONLY, _TAKEN_APART):
         for match in pattern.finditer(text):
             if not _is_word(match["name"], terms):
                 yield TextSpan("name", match.start("name"), match.end("name"), 0.6, "said-to-be-a-name")
@@ -79,7 +89,9 @@ def _behind_cues(text: str, terms: Collection[str]) -> Iterator[TextSpan]:
             start, end = match.start("surname"), _end(text, match, terms)
             if _is_word(text[start:end], terms):
                 continue
-            if doubtful and (_holds_word(text, start, end, terms) or not _END.match(text, end)):
+            if doubtful and (
+                _holds_word(text, start, end, terms) or end - start < 3 and not _END.match(text, end)
+            ):
                 continue
             yield TextSpan("name", start, end, 0.6, "introduced")
 

@@ -38,7 +38,7 @@ _AFTER_HERB = re.compile(
     "泡|煮|配|[、，](?:白术|当归|党参|茯苓|甘草|川芎)|汤|散|丸|饮|膏|这味|这个药"
 )
 _BEFORE_PERSON = re.compile(
-    "(?:叫|喊|给|跟|和|问|请|让|找|患者|病人|姓名|名字|名字是|我是|是|他|她|您|您好|"
+    "(?:叫|喊|给|跟|和|问|请|让|找|带|陪|接|扶|患者|病人|姓名|名字|名字是|我是|是|他|她|您|您好|"
     "你好|儿子|女儿|老伴|爱人|丈夫|妻子|母亲|父亲|妈妈|爸爸|妈|爸|媳妇|老公|老婆|哥哥|"
     "姐姐|弟弟|妹妹|家属|陪|女婿|孙子|孙女|外孙|姓|名|对|为|由|找|见|下一位|下一个|叫做|"
     "同志|轮到|孩子|本人)"
@@ -46,11 +46,12 @@ _BEFORE_PERSON = re.compile(
 )
 _AFTER_PERSON = re.compile(
     "(?:先生|女士|小姐|同志|阿姨|大爷|您|你|我|他|她|来|说|今年|今天|的药|的病|的号|"
-    "的方|的家属|的脉|的单子|同学|在吗|在不在|请|啊|呀|呢|到了|进来|那个|回来|走了|昨天|"
+    "的方|的家属|的脉|的单子|同学|在吗|在不在|请|啊|呀|呢|到了|进来|那个|回来|走了|去|昨天|"
     r"上次|怎|哪|是(?:我|他|她|您|患者|病人)|$|[，,。！!？?；;：:\n\s])"
 )
 _CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
 _TITLE = re.compile(f"(?!总[是共计想觉之])(?:{TITLES})")
+_DOT = re.compile("[·・•]")
 _GAP = re.compile(r"[\s·・,，]{0,2}")
 
 
@@ -80,8 +81,15 @@ def find_names(text: str, names: Sequence[RegisteredName], terms: Collection[str
     out: list[TextSpan] = []
     for registered in names:
         name = _parse(registered.text, page.terms)
-        if name is not None:
-            out += [*_full(page, name), *_given(page, name), *_called(page, name)]
+        if name is None:
+            continue
+        out += _full(page, name)
+        if parts := _DOT.split(registered.text)[1:]:
+            # 阿依努尔·买买提 has no surname; she is called by the first part.
+            parsed = (_parse(part, page.terms) for part in (_DOT.split(registered.text)[0], *parts))
+            out += [span for part in parsed if part is not None for span in _full(page, part)]
+        else:
+            out += [*_given(page, name), *_called(page, name)]
     return out
 
 

@@ -21,7 +21,7 @@ DIGIT = f"[{''.join(_VALUES)}]"
 # What recognisers write for 幺 (yāo); a digit only in the middle of a number or in front of a long one.
 _MISHEARD_ONE = "要腰妖邀夭吆"
 FILLER = (
-    "(?:然后|那个|这个|就是|接着|后面|前面|再来|还有|完了|中间|最后|杠|横|转|再|嗯|呃|"
+    "(?:(?:前|后|末|最后|中间)[二三四五六七八]位(?:数|数字)?|然后|那个|这个|就是|接着|后面|前面|再来|还有|完了|中间|最后|杠|横|转|再|嗯|呃|"
     "额|啊|哦|噢|对|是|哎|唉|诶|呢|吧|嘛|哈)"
 )
 PAUSE = r"[\s\-—–―－~·,，。、…;；!！?？()（）*“”\"]"
@@ -31,7 +31,7 @@ _HUNDREDS = "[一二三四五六七八九]百(?:零?[一二三四五六七八九
 _TOKEN = re.compile(
     rf"(?P<times>[两二三四五六2-6])个(?P<same>{DIGIT})(?![十百千万个])"
     rf"|(?P<cardinal>{_HUNDREDS}|{_TENS})"
-    rf"|(?P<digit>{DIGIT})"
+    rf"|(?P<digit>{DIGIT}(?!位))"
     rf"|(?P<misheard>(?<={DIGIT})[{_MISHEARD_ONE}](?={DIGIT})|[{_MISHEARD_ONE}](?=(?:{GAP}{DIGIT}){{8}}))"
     rf"|(?P<check>大写的?X|X|叉|[艾埃爱]克斯)"
 )
