@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.audio import SPEECH_RATE_HZ, read_wav
+from processing.side_by_side import side_by_side
 
 Floats = NDArray[np.floating[Any]]
 Spectra = NDArray[np.complex64]
@@ -58,7 +59,7 @@ def blocks(paths: Sequence[Path], block_hops: int = BLOCK_HOPS, every: int = 1) 
             first,
             slice(_LEAD, _LEAD + count),
             np.stack([_spectrum(sound) for sound in sounds]),
-            np.stack([speech_chances(sound) for sound in sounds]),
+            np.stack(list(side_by_side(speech_chances, sounds, len(sounds)))),
             clipped,
         )
 

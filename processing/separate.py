@@ -26,6 +26,7 @@ from processing.hearing import (
     sound_of,
     speech_chances,
 )
+from processing.side_by_side import side_by_side
 
 _SAMPLE_HOPS, _SAMPLES = 1876, 60  # of 15 s each, in whole frames of the detector
 _SPEECH = 0.5
@@ -242,11 +243,15 @@ def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
     powers = smooth(block.powers, 3)
     noise = scene.noise[:, None]
     over_noise = np.maximum(0.0, 1 - noise / np.maximum(powers, _FAINTEST)) * bands().any(axis=1)
-    chances, strengths = [], []
-    for voice, share in zip(scene.voices, _shares(powers, noise, scene), strict=True):
-        kept = share * over_noise[voice]
-        chances.append(speech_chances(sound_of(block.spectra[voice] * kept)))
-        strengths.append(smooth(((kept * powers[voice]) @ _LIFT)[:, None], 5)[:, 0])
+    kept = _shares(powers, noise, scene) * over_noise[list(scene.voices)]
+    voices = list(zip(scene.voices, kept, strict=True))
+
+    def chance(voice_and_kept: tuple[int, Floats]) -> Floats:
+        voice, share = voice_and_kept
+        return speech_chances(sound_of(block.spectra[voice] * share))
+
+    chances = list(side_by_side(chance, voices, max(1, len(voices))))
+    strengths = [smooth(((share * powers[voice]) @ _LIFT)[:, None], 5)[:, 0] for voice, share in voices]
     hops = powers.shape[1]
     rows = (
         np.reshape(chances, (-1, hops)),
