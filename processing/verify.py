@@ -151,9 +151,9 @@ class _Search:
             ("gap", box, 1.0) for box in self._gaps.get(picture.index, [])
         ]
         if picture.index % EXAMINE_EVERY == 0:
-            found = _confirmed(picture, _detections(picture, self._often, ATTACK_PX), self._often)
+            found = _confirmed(picture, _visible(picture, self._often, ATTACK_PX), self._often)
             if picture.index % CLOSELY_EVERY == 0:
-                found += _detections(picture, self._closely, CLOSE_PX)
+                found += _visible(picture, self._closely, CLOSE_PX)
             claims += [("visible-face", box, score) for box, score in _strange(picture, found, self._kept)]
             claims += [("area-visible", box, 1.0) for box in _boxes(self._hidden, picture.index)]
         return picture, found, _suspects(picture, claims)
@@ -194,9 +194,12 @@ def _packets(video: Path) -> int:
         return sum(1 for packet in container.demux(video_stream(container, video.name)) if packet.size)
 
 
-def _detections(picture: Picture, detectors: Sequence[Detector], longest_px: int) -> list[tuple[Box, float]]:
+def _visible(picture: Picture, detectors: Sequence[Detector], longest_px: int) -> list[tuple[Box, float]]:
+    """What is found where anything is left to be seen; detectors also find the blur over a face."""
     rows = [row for detector in detectors for row in find(picture, detector, longest_px).tolist()]
-    return [((x0, y0, x1, y1), score) for x0, y0, x1, y1, score in rows]
+    grey = picture.luma()
+    found = [((x0, y0, x1, y1), score) for x0, y0, x1, y1, score in rows]
+    return [(box, score) for box, score in found if structure(grey, box) > STRUCTURE_FLOOR]
 
 
 def _confirmed(
