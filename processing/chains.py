@@ -67,7 +67,7 @@ def _match(chains: list[Chain], found: list[Seen], fps: float) -> set[int]:
     pairs = []
     for row, chain in enumerate(chains):
         for column, seen in enumerate(found):
-            nearness = _nearness(_predict(chain, seen.frame, fps), seen.box)
+            nearness = _nearness(predicted(chain, seen.frame, fps), seen.box)
             if nearness > 0:
                 pairs.append((-nearness, row, column))
     rows: set[int] = set()
@@ -91,7 +91,7 @@ def _nearness(expected: Box, found: Box, reach: float = 0.8) -> float:
     return max(0.0, 1.0 - distance / reach) * ratio
 
 
-def _predict(chain: Chain, frame: int, fps: float) -> Box:
+def predicted(chain: Chain, frame: int, fps: float) -> Box:
     """The last box carried on by the speed of the last moments, which fades within the hold."""
     dx, dy = drift(chain, frame, fps)
     x0, y0, x1, y1 = chain[-1].box

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from processing.chains import Chain, Seen, chains_of, drift, same_shot
+from processing.chains import Chain, Seen, chains_of, drift, predicted, same_shot
 from processing.faces import Detections
 from processing.geometry import Box, centre, overlap, size_of
 
@@ -33,8 +33,9 @@ GROWTH_PER_S, GROWTH_LIMIT = 0.6, 0.4
 EDGE_SHARE = 0.35
 # Two boxes this much over each other may be mixed up from here on: the tracks are cut into parts there.
 OVERLAP_IOU, OVERLAP_MARGIN_S = 0.2, 0.2
-# A face whose boxes in two looks are less over each other than this has left its place, or is another thing.
-JUMP_IOU = 0.1
+# A face that is found less than this over where it was, and over where it was heading, left both, or is another thing.
+# The heading is that of the last looks.
+JUMP_IOU, RECENT_LOOKS = 0.1, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +101,16 @@ def link(detections: Detections) -> list[Track]:
 
 
 def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
-    """Tracks of their own for the places between which a face would have moved altogether from one look to the next.
+    """Tracks of their own for the places that a face would have left altogether from one look to the next.
 
-    It may have stayed, unseen, while a hand beside it was taken for it: both places are held as a lost face's is.
+    It may have stayed, unseen, while a hand beside it was taken for it: its place is held as long as a lost face's is,
+    but not grown, for most often it did leave.
     """
     for number, (before, after) in enumerate(pairwise(chain), 1):
-        if overlap(before.box, after.box) < JUMP_IOU:
-            last = _reach(before.frame, 1, detections)
-            left = (
-                Knot(before.frame, _head(before.box, 0.0, detections)),
-                _held(chain[:number], last, detections),
-            )
-            yield Track(0, before.frame, last, (before,), left)
-            first = _reach(after.frame, -1, detections)
-            reached = (
-                _held(chain[: number - 1 : -1], first, detections),
-                Knot(after.frame, _head(after.box, 0.0, detections)),
-            )
-            yield Track(0, first, after.frame, (after,), reached)
+        expected = predicted(chain[max(0, number - RECENT_LOOKS) : number], after.frame, detections.fps)
+        if max(overlap(before.box, after.box), overlap(expected, after.box)) < JUMP_IOU:
+            place = Knot(before.frame, _head(before.box, 0.0, detections))
+            yield Track(0, before.frame, _reach(before.frame, 1, detections), (before,), (place,))
 
 
 def _track(chain: Chain, detections: Detections) -> Track:
