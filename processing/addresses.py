@@ -53,7 +53,7 @@ def _whole(first: str) -> re.Pattern[str]:
     area, named = _area(first), _named(first)
     areas = f"{area}(?:{_area(any_first)}|{_JOIN}{area}){{0,6}}{_JOIN}"
     behind = f"(?:(?<=[省市区县镇乡道]){_named(any_first)}|{named})"
-    loose = _LOOSE if first == any_first else f"(?(areas){_LOOSE}|(?!))"
+    loose = _LOOSE if first != _FIRST else f"(?(areas){_LOOSE}|(?!))"
     return re.compile(
         f"(?P<areas>{areas})?(?P<named>(?:{behind}(?:{_JOIN}{named})?|{loose}){_JOIN})?"
         f"(?P<numbers>{_NUMBERS}(?:{_JOIN}{named}(?:{_JOIN}{_NUMBERS})?){{0,2}})?"
@@ -63,7 +63,7 @@ def _whole(first: str) -> re.Pattern[str]:
 _FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
-_WHOLE_AFTER_LIVES = _whole(f"[^{_NEVER}0-9A-Z]")
+_WHOLE_AFTER_LIVES = _whole(f"(?!里有)[^{_NEVER}0-9A-Z]")
 # A building with a unit, or a room in a building, is somebody's home without any name.
 _HOME = re.compile(
     rf"(?:{_FIRST}{_LOOSE})?(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
@@ -95,7 +95,7 @@ _CLINIC = re.compile(
 )
 _INSTITUTE = re.compile(
     r"[^，,。\s]{0,12}?(?:医院|中医院|卫生院|卫生所|诊所|药店|同仁堂|大学|学院|研究所|"
-    "疾控|公园|地铁|车站|机场|商场|超市|饭店|菜市场|派出所|法院|产的|特产)"
+    "疾控|公园|地铁|车站|机场|商场|超市|饭店|菜市场|派出所|法院|产的|特产|场)"
 )
 _KNOWN_NAME = re.compile("路|大街|胡同|小区|村|家园|花园|公寓|新村|营|庄")
 _GENERIC = re.compile(

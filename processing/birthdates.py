@@ -16,11 +16,12 @@ _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
+_LISTED = rf"{DIGIT}{{4}}[、,，.\s]\s?{_NUMBER}[、,，.\s]\s?{_NUMBER}"
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
 _COMPACT = r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
 _FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
-    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
+    f"(?P<date>{_WRITTEN}|{_COMPACT}|{_LISTED}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
     r"(?<!\d)(?:19|20)\d\d(?!\d))"
 )
 

@@ -67,7 +67,7 @@ def _searched(text: str) -> Iterator[TextSpan]:
         if (
             handle
             and re.search("[A-Z]", handle[0])
-            and re.search(DIGIT, handle[0])
+            and re.search(rf"{DIGIT}|[_\-]", handle[0])
             and _is_handle(text, handle)
         ):
             yield TextSpan("wechat", handle.start(), handle.end(), 0.6, "searched-for")

@@ -26,7 +26,7 @@ _END = re.compile(
 )
 _SAYS_NAME = (
     "(?:(?:我|他|她|俺|咱|本人|名字?|孩子|人家|大名|全名|真名|本名|小名|[妈爸])(?:就)?叫(?:做)?|姓名(?:是|为|叫)?|"
-    "名字(?:就)?(?:是|叫|写的?)?|签名|签字人?|名儿(?:是|叫)|大名|小名|曾用名|患者名|改名叫?)"
+    "名字(?:就)?(?:是|叫|写的?)?|签名|签[字署]人?|人[:：]|名儿(?:是|叫)|大名|小名|曾用名|患者名|改名叫?)"
 )
 _PERSON = "(?:患者|病人|委托人|受托人|经办人|签字人|被保险人|投保人|代理人|陪护|病患|家属|联系人|监护人|陪同人?|受试者|就诊人|持卡人|收件人|代办人|本人|求助人|同意人|授权人)"
 _RELATIVE = f"(?:(?:我|他|她|俺|咱|孩子|患者|病人|老人)(?:的|们|家)?(?:{KIN})|(?:{KIN}))"
@@ -48,6 +48,12 @@ _CUES = (
 # Names of other peoples are written with a dot: 买买提·艾力.
 _PART = f"(?:(?![叫是的我你他她位这了在和跟]){_HAN})"
 _DOTTED = re.compile(rf"{_PART}{{2,7}}(?:[·•・]{_PART}{{1,7}})+")
+# Names without a dot in the characters that such names are written with: 古丽米娜, 扎西卓玛.
+_TRANSCRIBED = re.compile(
+    rf"(?:叫(?:做)?|是|姓名|患者|病人|请|找){_SPACE}"
+    "(?P<name>[阿依古丽努尔买提艾力热木吐逊孜娜米迪巴图格日勒其苏布达扎西卓玛丹增次仁旺拉姆桑珠央金洛多吉乌云塔萨高娃帖儿哈斯海罕]{3,7})"
+    "(?=[，,。！!？?\\s的]|$)"
+)
 _BOOK = re.compile("内经|素问|灵枢|本草|金匮|伤寒|[篇论卷章]$")
 # What is said to be a name is one whatever its surname: 姓名：阿依古丽.
 _STATED = re.compile(
@@ -77,7 +83,7 @@ def _dotted(text: str) -> Iterator[TextSpan]:
 
 
 def _stated(text: str, terms: Collection[str]) -> Iterator[TextSpan]:
-    for pattern in (_STATED, _SURNAME_ONLY, _TAKEN_APART):
+    for pattern in (_STATED, _SURNAME_ONLY, _TAKEN_APART, _TRANSCRIBED):
         for match in pattern.finditer(text):
             if not _is_word(match["name"], terms):
                 yield TextSpan("name", match.start("name"), match.end("name"), 0.6, "said-to-be-a-name")

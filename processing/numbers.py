@@ -18,8 +18,9 @@ _MOBILE = re.compile(r"(?:00?86|86|0)?1[3-9]\d{9}")
 _LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d\d)[2-8]\d{6,7}|[48]00\d{7}")
 _LONG = 7
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
 _OF_THINGS = re.compile(
-    r"(?:批号|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
+    r"(?:批号|货号|规格|条形码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
 )
 _EXTENSION = 5
 _SAID_AGAIN = 4
@@ -93,6 +94,7 @@ def _is_long(text: str, run: Run) -> bool:
         and not _DAY.fullmatch(run.digits)
         and run.digits not in "1234567890"
         and not UNIT.match(text, run.end)
+        and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
     )
 
