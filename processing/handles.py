@@ -24,11 +24,13 @@ _HANDLE = re.compile(
     f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
 )
 _SEARCHED = re.compile(
-    r"(?:搜|加我|加他|加她|加一下|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
+    r"(?:搜|[您你就]加|加我|加他|加她|加一下|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
 )
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
+# One class for each part, so that a character can be read in one way only.
+_MAIL_MARK = f"[A-Z0-9._%+\\-{DIGIT.strip('[]')}]"
 _MAIL = re.compile(
-    rf"(?:[A-Z0-9]|{DIGIT})(?:[A-Z0-9._%+\-]|{DIGIT}|下划线)*(?:@|[艾埃]特|圈A)(?:[A-Z0-9.\-]|{DIGIT})+(?:\.|点)[A-Z]{{2,}}"
+    rf"(?<![A-Z0-9])(?:{_MAIL_MARK}|下划线){{1,40}}(?:@|[艾埃]特|圈A){_MAIL_MARK}{{1,40}}?(?:\.|点)[A-Z]{{2,6}}"
 )
 # Letters and digits that no test, drug or telephone is called by: fengkai_1979, Kevin-F8806.
 _BARE = re.compile(

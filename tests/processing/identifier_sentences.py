@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from processing.identifiers import find_identifiers
@@ -77,12 +77,12 @@ class Score:
     wrong: tuple[str, ...]
 
 
-def measure(sentences: Iterable[Sentence]) -> Score:
+def measure(sentences: Iterable[Sentence], terms: Collection[str] = TERMS) -> Score:
     true = found = covered = right = 0
     missed: list[str] = []
     wrong: list[str] = []
     for sentence in sentences:
-        spans = find_identifiers(sentence.text, sentence.names, TERMS)
+        spans = find_identifiers(sentence.text, sentence.names, terms)
         hidden = {place for span in spans for place in range(span.start, span.end)}
         for kind, start, end in sentence.spans:
             whole = hidden.issuperset(range(start, end))
