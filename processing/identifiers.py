@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from processing.addresses import find_addresses
 from processing.birthdates import find_birth_dates
@@ -24,7 +25,8 @@ def find_identifiers(
     reported: a reviewer can undo it, and nobody can call back what was published.
     """
     folded = fold(text)
-    called = [*find_names(folded, names, terms), *find_introduced(folded, terms)]
+    words = _folded(frozenset(terms))
+    called = [*find_names(folded, names, words), *find_introduced(folded, words)]
     said = [fold(name.text) for name in names] + [folded[span.start : span.end] for span in called]
     return merged(
         [
@@ -36,3 +38,8 @@ def find_identifiers(
             *find_spelled(folded, said),
         ]
     )
+
+
+@lru_cache(maxsize=4)
+def _folded(terms: frozenset[str]) -> frozenset[str]:
+    return frozenset(fold(term) for term in terms)

@@ -71,7 +71,7 @@ _SPELLED = re.compile(rf"(?={_HAN}?(?P<word>{_HAN}{{2}})的(?P<character>{_HAN})
 
 
 def find_introduced(text: str, terms: Collection[str] = ()) -> list[TextSpan]:
-    """Names in a folded ``text`` that are introduced as such; ``terms`` are words of medicine and no names."""
+    """Names in a folded ``text`` that are introduced as such; ``terms`` are folded words of medicine and no names."""
     return [*_dotted(text), *_stated(text, terms), *_behind_cues(text, terms)]
 
 

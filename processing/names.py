@@ -73,11 +73,11 @@ class _Name:
 def find_names(text: str, names: Sequence[RegisteredName], terms: Collection[str] = ()) -> list[TextSpan]:
     """Registered names in a folded ``text``.
 
-    ``terms`` are words of medicine (herbs, formulas, points) in which a name may be hidden without being meant.
+    ``terms`` are folded words of medicine (herbs, formulas, points) in which a name may be hidden without being meant.
     """
     if not names:
         return []
-    page = _Page(text, frozenset(fold(term) for term in terms))
+    page = _Page(text, frozenset(terms))
     out: list[TextSpan] = []
     for registered in names:
         name = _parse(registered.text, page.terms)
