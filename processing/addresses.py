@@ -111,6 +111,8 @@ _PARTS_OF_BODY = re.compile(
 
 
 # Behind a known place, where somebody lives: 老家安徽阜阳|临泉的.
+# What a name of a place may go on with: 十里|河, 三里|屯.
+_PLACE_TAIL = re.compile(r"[河店口坡沟岭台坟井寺庙桥村屯堡](?=[，,。；;！!？?\s那的]|$)")
 _SMALLER_PLACE = re.compile(
     rf"(?P<place>[^{_NEVER}0-9A-Z]{{2,4}})(?=的|人|那边|那儿|来|[，,。；;！!？?\s]|$)"
 )
@@ -162,6 +164,8 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     levels = max(len(_LEVEL.findall(part)) for part in re.split("[,，、]", areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
+    if lives and (tail := _PLACE_TAIL.match(text, end)):
+        end = tail.end()
     if lives and levels and said == areas and (smaller := _SMALLER_PLACE.match(text, end)):
         end = smaller.end("place")
     if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):

@@ -26,7 +26,7 @@ _SOUNDS = """
     娟捐 涛淘桃 明名鸣 超朝抄 兰蓝 霞侠夏 平萍苹 刚钢缸 桂贵柜 华花滑 建健见 国果郭 玉育遇 珍真贞 淑书叔 琴勤芹
     志智治 红宏洪 梅枚煤 文闻雯 斌宾滨 晓小笑 凤奉 云匀芸 春椿 生升声 海孩 波播玻 子紫 涵含寒 雨语宇 萱宣轩
 """
-_ALIKE = {group[0]: group[1:] for group in _SOUNDS.split()}
+_ALIKE: dict[str, str] = {group[0]: group[1:] for group in _SOUNDS.split()}
 _REGIONS = ("110102", "132427", "420621", "320923", "510722", "210283", "650104", "371327", "440583")
 
 
@@ -101,7 +101,7 @@ def _heard(chance: random.Random, name: str) -> str:
 def _expanded(chance: random.Random, text: str, rules: dict[str, list[str]]) -> str:
     while match := re.search(r"<(\w+)>", text):
         key = match[1]
-        value = chance.choice(rules[key]) if key in rules else _NUMBERS[key](chance)
+        value: str = chance.choice(rules[key]) if key in rules else _NUMBERS[key](chance)
         text = text[: match.start()] + value + text[match.end() :]
     return text
 
