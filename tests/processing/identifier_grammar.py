@@ -86,7 +86,7 @@ def _name(chance: random.Random) -> str:
         )
     )
     given = chance.choice(_GIVEN) + (chance.choice(_GIVEN) if chance.random() < 0.8 else "")
-    return surname + given
+    return str(surname + given)
 
 
 def _heard(chance: random.Random, name: str) -> str:
