@@ -62,6 +62,20 @@ def read_job(folder: Path) -> Job:
     )
 
 
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True))
+
+
+def sources_of(job: Job) -> tuple[dict[str, Any], dict[str, Any], Path]:
+    """The plan of the probe, every track by name, and the folder their files lie in."""
+    folder = job.inputs["ingest"]
+    return read_json(job.inputs["probe"] / "plan.json"), read_json(folder / "tracks.json"), folder
+
+
 def _tell(message: dict[str, Any]) -> None:
     # The real standard output was moved aside in main(), so that no library can write into it.
     os.write(_CHANNEL, json.dumps(message, ensure_ascii=False).encode() + b"\n")

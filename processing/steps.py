@@ -8,32 +8,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.errors import EditsRejected, NoAudio, NoVideo
 from processing.media import part_of
-from processing.step import Job, Result
+from processing.speech_steps import SPEECH_FUNCTIONS, TRANSCRIPT_FILES
+from processing.step import Job, Result, read_json, sources_of, write_json
 
 if TYPE_CHECKING:
-    from processing.audio import Source
     from processing.tracks import Track
-
-
-TRANSCRIPT_FILES = ("transcript.json", "transcript.vtt", "transcript.srt", "transcript.txt", "turns.rttm")
-
-STAFF_ROLES = frozenset({"expert", "trainee"})
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True))
 
 
 def _write_tracks(path: Path, tracks: Iterable[Track]) -> None:
@@ -56,7 +41,7 @@ def ingest(job: Job) -> Result:
         join_segments(parts, job.out / file)
         told[name] = {"kind": track["kind"], "role": track["role"], "start_s": track["start_s"], "file": file}
         job.progress((done + 1) / len(job.params["tracks"]))
-    _write(job.out / "tracks.json", told)
+    write_json(job.out / "tracks.json", told)
     return {"tracks": len(told)}
 
 
@@ -64,7 +49,7 @@ def probe_step(job: Job) -> Result:
     """Say what was recorded, and refuse what cannot become a case, in words a technician understands."""
     from processing import probe
 
-    told = _read(job.inputs["ingest"] / "tracks.json")
+    told = read_json(job.inputs["ingest"] / "tracks.json")
     infos = {}
     for name, track in told.items():
         infos[name] = probe.probe(
@@ -92,128 +77,9 @@ def probe_step(job: Job) -> Result:
         "duration_s": infos[cameras[0]].duration_s,
         "notes": notes,
     }
-    _write(job.out / "plan.json", plan)
-    _write(job.out / "media.json", {name: info.to_dict() for name, info in infos.items()})
+    write_json(job.out / "plan.json", plan)
+    write_json(job.out / "media.json", {name: info.to_dict() for name, info in infos.items()})
     return {"notes": notes, **{k: plan[k] for k in ("cameras", "main_camera", "duration_s")}}
-
-
-def _sources(job: Job) -> tuple[dict[str, Any], dict[str, Any], Path]:
-    folder = job.inputs["ingest"]
-    return _read(job.inputs["probe"] / "plan.json"), _read(folder / "tracks.json"), folder
-
-
-def _microphones(job: Job) -> list[tuple[str, Source]]:
-    """Role and file of every track that is heard, on the clock of the main camera."""
-    from processing.audio import Source
-
-    plan, told, folder = _sources(job)
-    start_s = told[plan["main_camera"]]["start_s"]
-    return [
-        (
-            told[name]["role"] if told[name]["kind"] == "audio" else "room",
-            Source(folder / told[name]["file"], told[name]["start_s"] - start_s),
-        )
-        for name in plan["sound"]
-    ]
-
-
-def audio_step(job: Job) -> Result:
-    """One 16 kHz channel per role for recognition, lined up with the main camera and with each other."""
-    from processing import audio, clock
-
-    by_role: dict[str, list[Source]] = {}
-    for role, source in _microphones(job):
-        by_role.setdefault(role, []).append(source)
-    channels = {role: job.out / f"{role}.wav" for role in sorted(by_role)}
-    for role, path in channels.items():
-        audio.speech_wav(by_role[role], path)
-    fits = clock.correct_clock(channels)
-    _write(job.out / "clock.json", {role: asdict(fit) for role, fit in fits.items()})
-    notes = [
-        {
-            "code": "clock-corrected",
-            "track": role,
-            "ms": round(1000 * fit.offset_s),
-            "ppm": round(fit.drift_ppm),
-        }
-        for role, fit in fits.items()
-        if fit.corrected
-    ]
-    return {"roles": sorted(by_role), "notes": notes}
-
-
-def _channels(job: Job) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(job.inputs["audio"].glob("*.wav"))}
-
-
-def speakers(job: Job) -> Result:
-    """Who speaks when, from which microphone hears whom best."""
-    from processing import rttm, speakers
-
-    found = speakers.turns_of(_channels(job), job.speech, job.progress)
-    notes = [found.note] if found.note else []
-    _write(job.out / "turns.json", [turn.to_dict() for turn in found.turns])
-    _write(job.out / "notes.json", notes)
-    (job.out / "turns.rttm").write_text(rttm.to_rttm(found.turns, job.params["case"]))
-    return {
-        "turns": len(found.turns),
-        "speakers": sorted({turn.role for turn in found.turns}),
-        "notes": notes,
-    }
-
-
-def transcribe_step(job: Job) -> Result:
-    """What was said, word by word; nothing of it leaves before it is redacted."""
-    from processing import transcribe
-    from processing.transcript import Turn
-
-    turns = [Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
-    notes = tuple(note["code"] for note in _read(job.inputs["speakers"] / "notes.json"))
-    text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress, notes=notes)
-    _write(job.out / "transcript.json", text.to_dict())
-    spoken = sorted({line.role for line in text.lines})
-    return {"lines": len(text.lines), "speakers": spoken, "model": text.model}
-
-
-def redact(job: Job) -> Result:
-    """The text without what identifies the patient, and the published sound without the same."""
-    from processing import protect, published_sound, transcribe
-    from processing.clock import ClockFit
-    from processing.names import RegisteredName
-    from processing.redaction_edits import parse_redaction_edits
-    from processing.transcript import Transcript, Turn
-
-    names = [RegisteredName(**name) for name in job.params["names"]]
-    edits = parse_redaction_edits(job.params["edits"])
-    turns = [Turn.from_dict(raw) for raw in _read(job.inputs["speakers"] / "turns.json")]
-    done = protect.protect(
-        Transcript.from_dict(_read(job.inputs["transcribe"] / "transcript.json")), names, edits
-    )
-    transcribe.write_outputs(done.transcript, turns, job.params["case"], job.out)
-    _write(job.out / "spans.json", done.secret_list())
-    _write(job.out / "redactions.json", [span.published() for span in done.spans])
-    disguise = None
-    if job.params["voice_secret"]:
-        # Whoever is not known to be somebody else may be the patient.
-        patient = tuple((turn.start_s, turn.end_s) for turn in turns if turn.role not in STAFF_ROLES)
-        disguise = published_sound.Disguise(patient, bytes.fromhex(job.params["voice_secret"]))
-    fits = {role: ClockFit(**told) for role, told in _read(job.inputs["audio"] / "clock.json").items()}
-    sources = [fits[role].on_reference(source) for role, source in _microphones(job)]
-    if sources:
-        published_sound.publish_sound(
-            sources,
-            job.out / "sound.m4a",
-            job.media.audio_kbps,
-            hidden=done.spans,
-            disguise=disguise,
-            progress=job.progress,
-        )
-    kinds = Counter(span.kind for span in done.spans)
-    return {
-        "redacted": dict(sorted(kinds.items())),
-        "spans": [span.id for span in done.found],
-        "voice_disguised": disguise is not None,
-    }
 
 
 def faces(job: Job) -> Result:
@@ -225,7 +91,7 @@ def faces(job: Job) -> Result:
     from processing.faces import detect_faces
     from processing.tracks import link
 
-    plan, told, folder = _sources(job)
+    plan, told, folder = sources_of(job)
     detector = open_detector(job.vision)
     looks = 0
     total = len(plan["cameras"])
@@ -245,7 +111,7 @@ def blur_step(job: Job) -> Result:
     """Decide about every track and render every camera with all but the kept faces, and every region, hidden."""
     from processing import blur, overrides, recognise, tracks
 
-    plan, told, folder = _sources(job)
+    plan, told, folder = sources_of(job)
     edits = job.params["edits"]
     strangers = sorted(set(edits) - set(plan["cameras"]))
     if strangers:
@@ -256,7 +122,9 @@ def blur_step(job: Job) -> Result:
     for done, camera in enumerate(plan["cameras"]):
         source = folder / told[camera]["file"]
         part = part_of(job.progress, done / total, (done + 1) / total)
-        found = [tracks.Track.from_dict(raw) for raw in _read(job.inputs["faces"] / f"{camera}.tracks.json")]
+        found = [
+            tracks.Track.from_dict(raw) for raw in read_json(job.inputs["faces"] / f"{camera}.tracks.json")
+        ]
         if templates:
             found = recognise.keep_enrolled(source, found, templates, job.vision, part_of(part, 0.0, 0.3))
         wanted = overrides.parse_overrides(edits.get(camera, {}))
@@ -306,13 +174,15 @@ def verify_step(job: Job) -> Result:
     """
     from processing import moments, thumbnails, tracks, verify
 
-    plan, told, folder = _sources(job)
+    plan, told, folder = sources_of(job)
     templates = [Path(path).read_bytes() for path in job.params["templates"]]
     reports = {}
     alarms = []
     total = len(plan["cameras"])
     for done, camera in enumerate(plan["cameras"]):
-        found = [tracks.Track.from_dict(raw) for raw in _read(job.inputs["blur"] / f"{camera}.tracks.json")]
+        found = [
+            tracks.Track.from_dict(raw) for raw in read_json(job.inputs["blur"] / f"{camera}.tracks.json")
+        ]
         output = job.inputs["blur"] / f"{camera}.mp4"
         report = verify.attack(
             output,
@@ -326,7 +196,9 @@ def verify_step(job: Job) -> Result:
         raised = moments.gather(camera, report.moments) if report.verdict == "fail" else []
         thumbnails.write_thumbnails(output, raised, report.moments, job.out)
         alarms += raised
-    _write(job.out / "verification.json", {camera: report.to_dict() for camera, report in reports.items()})
+    write_json(
+        job.out / "verification.json", {camera: report.to_dict() for camera, report in reports.items()}
+    )
     return {
         "verdict": "fail" if any(report.verdict == "fail" for report in reports.values()) else "pass",
         "moments": sum(len(report.moments) for report in reports.values()),
@@ -339,9 +211,9 @@ def stream(job: Job) -> Result:
     """HLS in several renditions, an MP4, a poster and captions, for every camera; the main one on top."""
     from processing import hls
 
-    plan = _read(job.inputs["probe"] / "plan.json")
-    media = _read(job.inputs["probe"] / "media.json")
-    told = _read(job.inputs["ingest"] / "tracks.json")
+    plan = read_json(job.inputs["probe"] / "plan.json")
+    media = read_json(job.inputs["probe"] / "media.json")
+    told = read_json(job.inputs["ingest"] / "tracks.json")
     sound = job.inputs["redact"] / "sound.m4a"
     captions = (job.inputs["redact"] / "transcript.vtt").read_text()
     renditions = []
@@ -382,9 +254,9 @@ def package(job: Job) -> Result:
             shutil.copy(job.inputs[step] / name, source / folder / name)
     for path in sorted(job.inputs["blur"].glob("*.tracks.json")):
         shutil.copy(path, source / "reports" / path.name)
-    _write(source / "reports" / "resolutions.json", job.params["resolutions"])
-    _write(source / "reports" / "light.json", job.params["light"])
-    _write(source / "reports" / "processing.json", _processing_report(job))
+    write_json(source / "reports" / "resolutions.json", job.params["resolutions"])
+    write_json(source / "reports" / "light.json", job.params["light"])
+    write_json(source / "reports" / "processing.json", _processing_report(job))
     info = build_package(source, job.out / "bag", facts_from_dict(job.params["facts"]))
     return {"files": info.files, "bytes": info.size_bytes}
 
@@ -402,10 +274,7 @@ def _processing_report(job: Job) -> Result:
 STEP_FUNCTIONS: dict[str, Callable[[Job], Result]] = {
     "ingest": ingest,
     "probe": probe_step,
-    "audio": audio_step,
-    "speakers": speakers,
-    "transcribe": transcribe_step,
-    "redact": redact,
+    **SPEECH_FUNCTIONS,
     "faces": faces,
     "blur": blur_step,
     "verify": verify_step,

@@ -550,4 +550,4 @@ def test_a_face_beside_a_deleted_track_still_fails_the_verification(clip: Path, 
 
 
 def test_an_edit_redoes_only_what_it_can_change() -> None:
-    assert [step.name for step in STEPS if step.edited] == ["blur", "verify", "stream", "package"]
+    assert [step.name for step in STEPS if step.edited] == ["redact", "blur", "verify", "stream", "package"]

@@ -12,7 +12,7 @@ import pytest
 
 from config.errors import EditsRejected
 from config.settings import MediaSettings, SpeechSettings, VisionSettings
-from processing import steps
+from processing import speech_steps
 from processing.clock import ClockFit
 from processing.step import Job
 from processing.transcript import Line, Transcript, Turn, Word
@@ -77,7 +77,7 @@ def run(recording: Recording, folder: Path, **params: Any) -> tuple[Path, dict[s
         **params,
     }
     job = Job(folder, recording.folders, told, SpeechSettings(), VisionSettings(), MediaSettings())
-    return folder / "out", steps.redact(job)
+    return folder / "out", speech_steps.redact(job)
 
 
 def part(sound: np.ndarray, from_s: float, to_s: float) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_nothing_that_is_published_holds_what_identifies_the_patient(
 ) -> None:
     out, told = run(recording, tmp_path / "job")
     assert told["redacted"] == {"name": 1, "phone": 1}
-    published = [out / name for name in (*steps.TRANSCRIPT_FILES, "redactions.json")]
+    published = [out / name for name in (*speech_steps.TRANSCRIPT_FILES, "redactions.json")]
     for path in published:
         text = path.read_text()
         assert not [secret for secret in SECRETS if secret in text], path.name

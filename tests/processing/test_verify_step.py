@@ -16,7 +16,7 @@ from archive.states import move
 from archive.terms import Decision, Finding, Role, State
 from config.errors import error_from_dict
 from config.settings import MediaSettings, SpeechSettings, VisionSettings
-from processing import materials, steps
+from processing import materials, speech_steps, steps
 from processing.blur import render
 from processing.moments import thumbnail_of
 from processing.pipeline import Pipeline
@@ -217,7 +217,7 @@ def test_the_package_says_who_answered_for_what_and_why_and_holds_no_thumbnail(
     desk.keep("probe", {"duration_s": 1.0, "cameras": ["room"], "main_camera": "room", "notes": []})
     params = json.loads(json.dumps(materials.gather(desk.pipeline, "package", desk.case.id, tmp_path / "g")))
     source = write_source(tmp_path / "source")
-    for name in (*steps.TRANSCRIPT_FILES, "redactions.json"):
+    for name in (*speech_steps.TRANSCRIPT_FILES, "redactions.json"):
         (source / "transcript" / name).write_text("")
     folders = {
         "stream": source,
