@@ -57,7 +57,7 @@ def late_s(heard: Samples, true: Samples, at_s: float) -> float:
     return (peak if peak < size // 2 else peak - size) / RATE_HZ
 
 
-@pytest.mark.parametrize(("offset_s", "drift_ppm"), [(0.0, 100.0), (0.4, -50.0), (-1.9, 20.0)])
+@pytest.mark.parametrize(("offset_s", "drift_ppm"), [(0.0, 100.0), (-1.9, -50.0)])
 def test_drift_and_a_wrong_start_stamp_are_evened_out_to_ten_milliseconds(
     tmp_path: Path, talk: dict[str, Samples], offset_s: float, drift_ppm: float
 ) -> None:
