@@ -46,7 +46,7 @@ def diarization_error(truth: Sequence[Turn], found: Sequence[Turn]) -> Diarizati
         missed_s += max(0, len(speakers) - len(names)) * length_s
         false_s += max(0, len(names) - len(speakers)) * length_s
         confused_s += (min(len(speakers), len(names)) - right) * length_s
-    return DiarizationError(total_s, missed_s, false_s, confused_s)
+    return DiarizationError(*(float(each) for each in (total_s, missed_s, false_s, confused_s)))
 
 
 def _edges(*turns: Sequence[Turn]) -> list[tuple[int, str, int, float]]:

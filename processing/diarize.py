@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.hearing import HOP_S, Floats, decibels, hops_of, smooth
+from processing.hearing import HOP_S, Floats, Microphone, decibels, hops_of, smooth
 from processing.separate import Scene, Voices, listen, survey
 from processing.transcript import Turn
 
@@ -39,8 +39,8 @@ _SECOND_SPEAKER_BONUS = 0.3
 _HOPS_PER_FACT = 4  # neighbouring hops tell the same: the detector looks every 32 ms
 _CHANGE_COST = 5.0
 _CLIPPED_SHARE, _BETTER_DB = 0.002, 6.0
-_LEVEL_HOPS, _CAP_DB = 41, 8.0  # a third of a second
-_APART_DB, _STEADY_SHARE = 7.0, 0.35
+_LEVEL_HOPS, _CAP_DB, _HOPS_PER_LEVEL = 41, 8.0, 8  # a third of a second
+_APART_DB, _STEADY_SHARE = 7.5, 0.25
 
 
 def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
@@ -51,35 +51,44 @@ def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
     one tells them apart, else to 'unknown'. One channel alone gives its speech turns under its role ('unknown' for
     the room). Reads a minute at a time; keeps a few numbers for each 8 ms.
     """
-    if not hops_of(list(channels.values())):
+    roles = list(channels)
+    microphones: list[Microphone] = [(path,) for path in channels.values()]
+    if not hops_of(microphones):
         return []
-    roles, paths = list(channels), list(channels.values())
     owned = [role not in _BYSTANDERS for role in roles]
-    scene = survey(paths, owned)
-    lost = [role for role, deaf, own in zip(roles, scene.deaf, owned, strict=True) if deaf and own]
-    names = list(roles)
+    scene = survey(microphones, owned)
+    dead = scene.deaf
+    lost = [index for index in range(len(roles)) if owned[index] and dead[index]]
+    names = [role if own else "unknown" for role, own in zip(roles, owned, strict=True)]
     if lost or not any(owned):
-        names = [_stand_in(role, lost) for role in roles]
-        scene = survey(paths, [not deaf for deaf in scene.deaf])
-    heard = listen(paths, scene)
-    active = _who(heard)
+        names = _stand_in(names, microphones, lost, [not deaf for deaf in dead])
+        scene = survey(microphones, [not deaf or index in lost for index, deaf in enumerate(dead)])
+    heard = listen(microphones, scene)
     turns: list[Turn] = []
-    for voice, mask in zip(scene.voices, active, strict=True):
-        own = [
-            Turn(names[voice], start_s, end_s, roles[voice] if names[voice] != roles[voice] else "")
-            for start_s, end_s in _spans(mask, _FILL_S)
-        ]
-        if lost and (~scene.deaf).sum() == 1:
-            own = _by_level(own, mask, heard, voice, lost, bool(scene.silent.any()))
-        turns += [_on_first_clock(_best_heard(turn, roles, scene, heard), voice, scene) for turn in own]
+    for voice, mask in zip(scene.voices, _who(heard), strict=True):
+        own = [Turn(names[voice], start_s, end_s, roles[voice]) for start_s, end_s in _spans(mask, _FILL_S)]
+        if lost and (~dead).sum() == 1:
+            missing = roles[lost[0]] if len(lost) == 1 else "unknown"
+            own = _by_level(own, mask, heard, voice, missing, bool(scene.silent.any()))
+        turns += [_on_first_clock(_best_heard(turn, roles, dead, heard), voice, scene) for turn in own]
     return sorted(turns, key=lambda turn: (turn.start_s, turn.end_s, turn.role))
 
 
-def _stand_in(role: str, lost: Sequence[str]) -> str:
-    """Whom the room microphone hears best when others are dead: their owner, if it is one."""
-    if role not in _BYSTANDERS:
-        return role
-    return lost[0] if len(lost) == 1 else "unknown"
+def _stand_in(
+    names: list[str], microphones: list[Microphone], lost: Sequence[int], live: Sequence[bool]
+) -> list[str]:
+    """Names of the microphones' voices when those of ``lost`` are dead.
+
+    Whoever has no microphone left is the one who is loudest, over the others, in the room microphone; without one, in
+    the mean of all that work, which then takes the dead one's place in ``microphones``.
+    """
+    name = names[lost[0]] if len(lost) == 1 else "unknown"
+    rooms = [index for index, each in enumerate(names) if each == "unknown" and live[index]]
+    working = [path for path, alive in zip(microphones, live, strict=True) if alive]
+    if lost and not rooms and len(working) > 1:
+        microphones[lost[0]] = tuple(path for each in working for path in each)
+        return [name if index == lost[0] else each for index, each in enumerate(names)]
+    return [name if index in rooms else each for index, each in enumerate(names)]
 
 
 def _who(heard: Voices) -> Mask:
@@ -192,62 +201,61 @@ def _spans(mask: Mask, fill_s: float) -> Iterator[tuple[float, float]]:
 
 
 def _by_level(
-    turns: Sequence[Turn], mask: Mask, heard: Voices, voice: int, lost: Sequence[str], silent: bool
+    turns: Sequence[Turn], mask: Mask, heard: Voices, voice: int, missing: str, silent: bool
 ) -> list[Turn]:
-    """Turns that one microphone alone had to hear: its owner's are the loud ones, the lost role's the faint ones.
+    """Turns that one microphone alone had to hear: its owner's are the loud ones, the ``missing`` role's the faint.
 
-    Where levels do not fall into two steady groups, the owner is taken to have spoken alone if the other microphone
-    was alive but heard nothing; if it held digital silence, nobody knows.
+    Where levels are not of two kinds, the owner is taken to have spoken alone if the other microphone was alive but
+    heard nothing; if it held digital silence, nobody knows.
     """
-    loud = _louder_half(mask, heard.levels_db[voice])
+    loud = _louder(mask, heard.levels_db[voice])
     if loud is None:
-        return [replace(turn, role="unknown", channel=turn.role) if silent else turn for turn in turns]
-    owner = turns[0].role
-    faint = lost[0] if len(lost) == 1 else "unknown"
+        return [replace(turn, role="unknown") if silent else turn for turn in turns]
     return [
-        Turn(role, start_s, end_s, channel)
-        for role, channel, own in ((owner, "", mask & loud), (faint, owner, mask & ~loud))
+        Turn(role, start_s, end_s, turns[0].channel)
+        for role, own in ((turns[0].role, mask & loud), (missing, mask & ~loud))
         for start_s, end_s in _spans(own, _FILL_S)
     ]
 
 
-def _louder_half(mask: Mask, levels_db: Floats) -> Mask | None:
-    """Where the louder of two people speaks, (hops,), if the stretches of ``mask`` are of two steady levels."""
+def _louder(mask: Mask, levels_db: Floats) -> Mask | None:
+    """Where the louder of two people speaks, (hops,), if what is said in ``mask`` is of two levels."""
     around_db = decibels(smooth(10 ** (levels_db / 10)[:, None], _LEVEL_HOPS)[:, 0])
-    if mask.sum() < _LEVEL_HOPS:
-        return None
-    faint_db, loud_db = np.percentile(around_db[mask], [10, 90])
+    centres_db = np.percentile(around_db[mask], [10, 90]) if mask.any() else np.zeros(2)
+    loud = mask
     for _round in range(10):
-        costs = np.stack(
-            [np.minimum(np.abs(around_db - level_db), _CAP_DB) for level_db in (faint_db, loud_db)]
-        )
-        loud = _cheapest_path(costs * mask / _CAP_DB).astype(bool)
+        costs = np.minimum(np.abs(around_db - centres_db[:, None]), _CAP_DB) / (_CAP_DB * _HOPS_PER_LEVEL)
+        loud = _cheapest_path(costs * mask).astype(bool)
         if not (mask & loud).any() or not (mask & ~loud).any():
             return None
-        faint_db, loud_db = np.median(around_db[mask & ~loud]), np.median(around_db[mask & loud])
-    scatter_db = max(
-        float(np.mean(np.abs(around_db[half] - np.median(around_db[half]))))
-        for half in (mask & loud, mask & ~loud)
-    )
-    return loud if loud_db - faint_db > max(_APART_DB, scatter_db / _STEADY_SHARE) else None
+        centres_db = np.array([np.median(around_db[mask & ~loud]), np.median(around_db[mask & loud])])
+    faint_db, loud_db = (_levels_db(mask & half, around_db) for half in (~loud, loud))
+    apart_db = float(np.median(loud_db) - np.median(faint_db))
+    scatter_db = max(float(np.mean(np.abs(each - np.median(each)))) for each in (faint_db, loud_db))
+    return loud if apart_db > _APART_DB and scatter_db < _STEADY_SHARE * apart_db else None
 
 
-def _best_heard(turn: Turn, roles: Sequence[str], scene: Scene, heard: Voices) -> Turn:
-    """``turn`` with the channel that hears it best: its own unless that is clipped or far noisier than another."""
-    own = roles.index(turn.channel or turn.role)
-    hops = slice(round(turn.start_s / HOP_S), max(round(turn.start_s / HOP_S) + 1, round(turn.end_s / HOP_S)))
-    levels_db = np.where(scene.deaf, -np.inf, np.percentile(heard.levels_db[:, hops], 70, axis=1))
+def _levels_db(mask: Mask, around_db: Floats) -> Floats:
+    """The level of each stretch of ``mask``, once for each of its hops: long ones count for more."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2)
+    spread = [np.full(end - begin, np.percentile(around_db[begin:end], 70)) for begin, end in edges]
+    return np.concatenate(spread)
+
+
+def _best_heard(turn: Turn, roles: Sequence[str], dead: Mask, heard: Voices) -> Turn:
+    """``turn`` with the channel that hears it best: its own unless that is dead, clipped or far noisier than another."""
+    own = roles.index(turn.channel)
+    first = round(turn.start_s / HOP_S)
+    hops = slice(first, max(first + 1, round(turn.end_s / HOP_S)))
+    levels_db = np.where(dead, -np.inf, np.percentile(heard.levels_db[:, hops], 70, axis=1))
+    needed_db = levels_db[own] + _BETTER_DB
     clipped = heard.clipped[:, hops].mean(axis=1)
     if clipped[own] > _CLIPPED_SHARE:
         levels_db = np.where(clipped < clipped[own] / 10, levels_db, -np.inf)
-        best = int(levels_db.argmax())
-        better = levels_db[best] > _BETTER_DB
-    else:
-        best = int(levels_db.argmax())
-        better = levels_db[best] > levels_db[own] + _BETTER_DB
-    if not better:
-        return turn
-    return replace(turn, channel=roles[best])
+        needed_db = _BETTER_DB
+    best = int(levels_db.argmax())
+    chosen = roles[best] if levels_db[best] > needed_db else roles[own]
+    return replace(turn, channel="" if chosen == turn.role else chosen)
 
 
 def _on_first_clock(turn: Turn, voice: int, scene: Scene) -> Turn:

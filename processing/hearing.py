@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from processing.side_by_side import side_by_side
 
 Floats = NDArray[np.floating[Any]]
 Spectra = NDArray[np.complex64]
+Microphone = tuple[Path, ...]  # 16 kHz mono WAVs, heard as one: their mean
 
 WINDOW, HOP = 512, 128  # samples: 32 ms and 8 ms
 HOP_S = HOP / SPEECH_RATE_HZ
@@ -48,13 +50,15 @@ class Block:
         return np.square(np.abs(self.spectra), dtype=np.float32)
 
 
-def blocks(paths: Sequence[Path], block_hops: int = BLOCK_HOPS, every: int = 1) -> Iterator[Block]:
+def blocks(
+    microphones: Sequence[Microphone], block_hops: int = BLOCK_HOPS, every: int = 1
+) -> Iterator[Block]:
     """Block after block of 16 kHz mono WAVs, or every so many; a file that ends early goes on in silence."""
-    hops = hops_of(paths)
+    hops = hops_of(microphones)
     for first in range(0, hops, block_hops * every):
         count = min(block_hops, hops - first)
-        sounds = np.stack([_stretch(path, first - _LEAD, count + 2 * _LEAD) for path in paths])
-        clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(paths), -1, HOP).mean(axis=2, dtype=np.float32)
+        sounds = np.stack([_stretch(each, first - _LEAD, count + 2 * _LEAD) for each in microphones])
+        clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(sounds), -1, HOP).mean(axis=2, dtype=np.float32)
         yield Block(
             first,
             slice(_LEAD, _LEAD + count),
@@ -64,20 +68,23 @@ def blocks(paths: Sequence[Path], block_hops: int = BLOCK_HOPS, every: int = 1) 
         )
 
 
-def hops_of(paths: Sequence[Path]) -> int:
+def hops_of(microphones: Sequence[Microphone]) -> int:
     """Hops of the longest file, in whole frames of the detector."""
     longest = 0
-    for path in paths:
+    for path in itertools.chain(*microphones):
         with wave.open(str(path), "rb") as source:
             longest = max(longest, source.getnframes())
     return -(-longest // _VAD_HOP) * (_VAD_HOP // HOP)
 
 
-def _stretch(path: Path, first_hop: int, hops: int) -> Floats:
+def _stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
     start_s, end_s = first_hop * HOP_S, (first_hop + hops) * HOP_S
-    sound = read_wav(path, max(0.0, start_s), end_s)
     before = max(0, -first_hop) * HOP
-    return np.pad(sound, (before, hops * HOP - before - len(sound)))
+    mixed = np.zeros(hops * HOP, np.float32)
+    for path in microphone:
+        sound = read_wav(path, max(0.0, start_s), end_s)
+        mixed[before : before + len(sound)] += sound / len(microphone)
+    return mixed
 
 
 def speech_chances(sound: Floats) -> Floats:

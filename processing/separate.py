@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from processing.hearing import (
     BINS,
     Block,
     Floats,
+    Microphone,
     bands,
     blocks,
     decibels,
@@ -78,11 +78,11 @@ class Voices:
     lulls: NDArray[np.bool_]
 
 
-def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
+def survey(microphones: Sequence[Microphone], owned: Sequence[bool]) -> Scene:
     """Look through at most 15 minutes, spread over the recording; ``owned``: microphones that may have a voice."""
-    every = max(1, -(-hops_of(paths) // (_SAMPLE_HOPS * _SAMPLES)))
+    every = max(1, -(-hops_of(microphones) // (_SAMPLE_HOPS * _SAMPLES)))
     powers_of, speech_of = [], []
-    for block in blocks(paths, _SAMPLE_HOPS, every):
+    for block in blocks(microphones, _SAMPLE_HOPS, every):
         powers_of.append((block.powers @ bands())[:, block.inner])
         speech_of.append(block.speech[:, block.inner])
     powers, speech = np.concatenate(powers_of, axis=1), np.concatenate(speech_of, axis=1)
@@ -90,10 +90,13 @@ def survey(paths: Sequence[Path], owned: Sequence[bool]) -> Scene:
     noise = _noise(powers)
     deaf = silent | _deaf(powers, noise, speech)
     live = np.flatnonzero(~deaf)
-    leaks_db, late = np.zeros((len(paths),) * 2, np.float32), np.zeros((len(paths),) * 2, np.intp)
+    leaks_db, late = np.zeros((len(microphones),) * 2, np.float32), np.zeros((len(microphones),) * 2, np.intp)
     voices = [int(index) for index in live if owned[int(index)]]
+    stand_ins = [index for index, microphone in enumerate(microphones) if len(microphone) > 1]
     if len(live) > 1 and voices:
-        voices = _signatures(smooth(powers, 5), noise, speech.max(axis=0), live, voices, leaks_db, late)
+        voices = _signatures(
+            smooth(powers, 5), noise, speech.max(axis=0), live, voices, stand_ins, leaks_db, late
+        )
     spread = (bands() > 0).astype(np.float32)
     return Scene(deaf, silent, noise @ spread.T + _FAINTEST, tuple(voices), leaks_db, late)
 
@@ -138,6 +141,7 @@ def _signatures(
     speech: Floats,
     live: NDArray[np.intp],
     voices: list[int],
+    stand_ins: Sequence[int],
     leaks_db: Floats,
     late: NDArray[np.intp],
 ) -> list[int]:
@@ -152,6 +156,8 @@ def _signatures(
     relative = relative - relative.mean(axis=0)
     rows = [int(np.flatnonzero(live == voice)[0]) for voice in voices]
     centres = np.stack([_purest(relative, row) for row in rows])
+    mixed = [index for index, voice in enumerate(voices) if voice in stand_ins]
+    centres[mixed] = np.delete(centres, mixed, axis=0).mean(axis=0)  # in nobody's favour
     for _round in range(20):
         nearest = _nearest(relative, centres)
         moved = np.stack(
@@ -227,9 +233,9 @@ def shifted(rows: Floats, hops: int) -> Floats:
     return rows[at]
 
 
-def listen(paths: Sequence[Path], scene: Scene) -> Voices:
+def listen(microphones: Sequence[Microphone], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
-    parts = [_heard(block, scene) for block in blocks(paths)]
+    parts = [_heard(block, scene) for block in blocks(microphones)]
     chances, powers, anybody, levels_db, clipped = (
         np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)
     )

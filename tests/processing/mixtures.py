@@ -47,7 +47,7 @@ class Room:
 def mix(
     clips: Mapping[str, Sequence[Samples]], room: Room, folder: Path
 ) -> tuple[dict[str, Path], list[Turn]]:
-    """Microphone files by role, and the true turns.
+    """Microphone files by role, and the true turns on the clock of the first.
 
     The truth is made as an annotator makes it, from the clean voice alone: 10 ms frames that stand out of the clip's
     own noise are speech, clicks under 0.15 s are not, and a pause of up to ``room.pause_s`` is part of its turn.
@@ -65,7 +65,9 @@ def mix(
         sound = sound + _LEVEL * 10 ** (-room.snr_db / 20) * _noise(room.noise, length, babble, draw)
         sound = _delayed(sound, room.late_s.get(name, 0.0)) * 10 ** (room.gains_db.get(name, 0.0) / 20)
         files[name] = write_wav(folder / f"{name}.wav", _broken(sound, room.faults.get(name), draw))
-    return files, [turn for role, start, clip in placed for turn in _spoken(role, start, clip, room.pause_s)]
+    clock = round(room.late_s.get(microphones[0], 0.0) * RATE_HZ)
+    turns = [_spoken(role, start + clock, clip, room.pause_s) for role, start, clip in placed]
+    return files, [turn for each in turns for turn in each]
 
 
 def _place(

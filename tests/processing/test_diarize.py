@@ -86,6 +86,17 @@ def test_the_level_in_the_only_microphone_that_works_tells_two_people_apart(
     assert {turn.channel for turn in turns if turn.role == "expert"} == {"patient"}
 
 
+def test_three_people_at_two_microphones_that_work_are_told_apart(
+    tmp_path: Path, voices: dict[str, list[Samples]]
+) -> None:
+    trainee = [_higher(clip) for clip in voices["patient"][:3]]
+    room = Room(crosstalk_db=-10, snr_db=20, faults={"expert": "dead"})
+    files, truth = mix({**voices, "trainee": trainee}, room, tmp_path)
+    turns = turns_per_microphone(files)
+    assert diarization_error(truth, turns).rate < 0.06
+    assert {turn.channel for turn in turns if turn.role == "expert"} <= {"patient", "trainee"}
+
+
 def test_who_cannot_be_told_is_unknown_and_no_word_is_lost(
     tmp_path: Path, voices: dict[str, list[Samples]]
 ) -> None:
