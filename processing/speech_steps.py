@@ -43,7 +43,8 @@ def audio_step(job: Job) -> Result:
     channels = {role: job.out / f"{role}.wav" for role in sorted(by_role)}
     for role, path in channels.items():
         audio.speech_wav(by_role[role], path)
-    fits = clock.correct_clock(channels)
+    # The picture's own clock, where the camera hears: captions have to fit what is seen.
+    fits = clock.correct_clock(channels, "room" if "room" in channels else "")
     write_json(job.out / "clock.json", {role: asdict(fit) for role, fit in fits.items()})
     notes = [
         {

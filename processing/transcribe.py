@@ -15,6 +15,7 @@ import structlog
 from config.settings import SpeechSettings
 from processing.audio import Source, speech_wav, wav_seconds
 from processing.captions import to_srt, to_webvtt
+from processing.clock import correct_clock
 from processing.lexicon import Lexicon, load_lexicon
 from processing.media import Progress, no_progress, part_of
 from processing.names import RegisteredName
@@ -114,6 +115,7 @@ def transcribe_files(
         for index, (role, path) in enumerate(files.items()):
             channels[role] = Path(folder) / f"{index}.wav"
             speech_wav([Source(path)], channels[role])
+        correct_clock(channels)
         progress(0.1)
         found = turns_of(channels, settings, part_of(progress, 0.1, 0.3))
         notes = (found.note["code"],) if found.note else ()
