@@ -53,6 +53,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _let_others_pass(folder: Path) -> None:
+    for parent in (folder, *folder.parents):
+        if parent.owner() == pwd.getpwuid(os.getuid()).pw_name and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A throw-away PostgreSQL cluster; yields the URL of its maintenance database."""
@@ -60,9 +66,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binaries = found[-1].parent if found else Path(shutil.which("initdb") or "/").parent
     need((binaries / "initdb").exists(), "PostgreSQL")
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents):
-        if parent.owner() == pwd.getpwuid(os.getuid()).pw_name and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
+    _let_others_pass(folder)
     as_user: list[str] = []
     if os.geteuid() == 0:
         # The server refuses to run as root.
@@ -79,6 +83,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         yield f"postgresql://yian@127.0.0.1:{port}/postgres"
     finally:
+        # Another run of pytest that began meanwhile has closed the folder above both again.
+        _let_others_pass(folder)
         run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
 
 
