@@ -1,4 +1,4 @@
-"""Train the small pipeline of tests/data/pyannote-small from nothing: two minutes on two cores.
+"""Train the small pipeline of tests/data/pyannote-small from nothing: seven minutes on two cores.
 
     .venv-pyannote/bin/python -m pip install av                                       # reads FLAC
     .venv-pyannote/bin/python -m tests.processing.pyannote_models tests/data/pyannote-small
