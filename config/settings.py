@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from config.errors import SettingsInvalid
+from config.problem import first_problem
 
 ENV_PREFIX = "YIAN_"
 SETTINGS_FILE = Path("yian.toml")
@@ -316,6 +317,4 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise SettingsInvalid(problem=f"{place}: {first['msg']}") from error
+        raise SettingsInvalid(problem=first_problem(error)) from error

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from archive.edits import MAX_REGIONS, TRACK_LISTS
 from config.errors import EditsRejected
+from config.problem import first_problem
 
 if TYPE_CHECKING:
     from processing.tracks import Decision, Reason, Track
@@ -153,9 +154,7 @@ def parse_overrides(raw: Any) -> Overrides:
     try:
         return Overrides.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "overrides"
-        raise EditsRejected(problem=f"{place}: {first['msg']}") from error
+        raise EditsRejected(problem=first_problem(error, "overrides")) from error
 
 
 def apply_overrides(tracks: Sequence[Track], overrides: Overrides) -> list[Track]:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from archive.edits import MAX_DECISIONS
 from config.errors import EditsRejected
+from config.problem import first_problem
 from processing.redact import RedactionSpan, span_id, span_of, words_of_text
 from processing.textspan import Kind, TextSpan
 from processing.transcript import Line, Transcript
@@ -62,9 +63,7 @@ def parse_redaction_edits(raw: Any) -> RedactionEdits:
     try:
         return RedactionEdits.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "redaction"
-        raise EditsRejected(problem=f"{place}: {first['msg']}") from error
+        raise EditsRejected(problem=first_problem(error, "redaction")) from error
 
 
 def apply_redaction_edits(

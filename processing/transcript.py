@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from config.errors import TranscriptRejected
+from config.problem import first_problem
 
 # Names as they stand in the published files, which are Chinese whatever language the screen is in.
 SPEAKERS: Mapping[str, str] = {
@@ -154,9 +155,7 @@ class Transcript:
         try:
             return _adapter().validate_python(raw, extra="forbid")
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise TranscriptRejected(problem=f"{place}: {first['msg']}") from error
+            raise TranscriptRejected(problem=first_problem(error)) from error
 
 
 def speaker_name(role: str, names: Mapping[str, str] = SPEAKERS) -> str:

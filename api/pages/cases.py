@@ -91,7 +91,7 @@ def show_case(
         # As many as are left now: the case remembers how many there were when it failed.
         left = VerificationFailed(case=case.id, moments=moments["left"])
         shown["reason"] = words.error(left) if moments["left"] else None
-    redactions = shown_redactions(core, actor, case) if shown["may_review"] else []
+    redactions = actions.list_redactions(core, actor, case.id)[1] if shown["may_review"] else []
     return page(
         request,
         "case.html",
@@ -151,13 +151,13 @@ async def _edits_in(request: Request) -> dict[str, Any]:
 
 
 def edits_of(fields: list[tuple[str, str]]) -> dict[str, Any]:
-    """The face decisions of the form: a field ``face:<camera>:<track>`` with ``keep``, ``blur`` or ``delete``."""
+    """The decisions of the form: ``face:<camera>:<track>`` with ``keep``, ``blur`` or ``delete``, and ``speech:…``."""
     edits: dict[str, Any] = {}
     for name, value in fields:
         kind, _, place = name.partition(":")
         camera, _, track = place.rpartition(":")
         if kind == "speech":
-            _note_speech(edits, camera or track, value)
+            _note_speech(edits, place, value)
         elif kind == "face" and camera and track.isdecimal() and value in ("keep", "blur", "delete"):
             edits.setdefault(camera, {}).setdefault(f"{value}_tracks", []).append(int(track))
     return edits
@@ -187,11 +187,6 @@ def _addition(text: str) -> dict[str, Any]:
 def _seconds(clock_text: str) -> float:
     minutes, _, seconds = clock_text.rpartition(":")
     return 60 * int(minutes or 0) + float(seconds)
-
-
-def shown_redactions(core: Core, actor: User, case: Case) -> list[dict[str, Any]]:
-    """What was taken out of the text and sound, for who reviews the case now."""
-    return actions.list_redactions(core, actor, case.id)[1]
 
 
 def _shown(case: Case, actor: User, words: Messages) -> dict[str, Any]:
