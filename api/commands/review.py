@@ -10,8 +10,10 @@ import typer
 
 from api.commands.common import As, CaseId, PasswordStdin, opened, proven
 from api.console import both, say
+from archive.edits import SPEECH
 from archive.terms import Decision
 from config.errors import EditsRejected
+from config.problem import first_problem
 
 app = typer.Typer(no_args_is_help=True)
 Note = Annotated[str, typer.Option(help=both("cli.opt.note"))]
@@ -45,7 +47,7 @@ def reject(
 
 
 def read_edits(path: Path | None) -> dict[str, Any] | None:
-    """A file of edits by camera, held to the same rules as the web's. Raises EditsRejected."""
+    """A file of edits by camera, and of ``speech`` beside them, held to the same rules as the web's. Raises EditsRejected."""
     from pydantic import ValidationError
 
     from api.schemas import RetryRequest
@@ -53,10 +55,10 @@ def read_edits(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        return RetryRequest.model_validate({"edits": json.loads(path.read_text())}).edits_to_keep()
+        edits = json.loads(path.read_text())
+        speech = edits.pop(SPEECH, None) if isinstance(edits, dict) else None
+        return RetryRequest.model_validate({"edits": edits, "speech": speech}).edits_to_keep()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise EditsRejected(problem=f"{place}: {first['msg']}") from error
+        raise EditsRejected(problem=first_problem(error)) from error
     except (OSError, ValueError) as error:
         raise EditsRejected(problem=str(error)) from error

@@ -8,10 +8,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from api import actions
+from api.commands.review import read_edits
 from api.core import Core
 from archive.identity import PersonName, names_of
 from archive.models import AuditEvent, Case
 from archive.terms import Role
+from config.errors import EditsRejected
 from processing.results import Results
 from tests.factories import People, bearer, make_reviewable_case
 
@@ -113,6 +115,16 @@ def test_the_page_shows_them_to_the_reviewer_and_a_rejection_carries_the_decisio
     kept = actions.show_case(core, people.reviewer, case.id).edits["speech"]
     assert kept["keep"] == [SPAN["id"]]
     assert kept["add"] == [{"start_s": 62.5, "end_s": 64.0, "kind": "phone"}]
+
+
+def test_a_file_of_edits_speaks_of_cameras_and_of_speech(tmp_path: Path) -> None:
+    path = tmp_path / "edits.json"
+    said = {"room": {"blur_tracks": [1]}, "speech": {"keep": [SPAN["id"]]}}
+    path.write_text(json.dumps(said))
+    assert read_edits(path) == said
+    path.write_text(json.dumps({"speech": {"keep": ["nothing like it"]}}))
+    with pytest.raises(EditsRejected, match="speech.keep"):
+        read_edits(path)
 
 
 @pytest.mark.parametrize("text", ["soon", "1:00-0:30 phone", "1-2 nothing"])
