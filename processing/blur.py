@@ -21,11 +21,11 @@ from processing.detectors import open_detector, start_score
 from processing.encoder import Encoder, disk
 from processing.faces import Detections, detect_faces
 from processing.frames import Picture, check_same_size, read_pictures, video_facts
-from processing.geometry import Box
 from processing.hide import Planes, Style, hide, hide_polygon
 from processing.media import Progress, file_url, open_media, part_of
 from processing.overrides import Region, apply_overrides, parse_overrides
 from processing.recognise import keep_enrolled, make_template
+from processing.schedule import Schedule
 from processing.tracks import Track, link
 from processing.verify import VerificationReport, attack
 
@@ -91,7 +91,7 @@ def render(
     started = perf_counter()
     facts = video_facts(video)
     size_px = (facts.width_px, facts.height_px)
-    faces, marked = _Schedule(tracks), _Regions(regions)
+    faces, marked = Schedule(tracks, facts.fps), _Regions(regions)
     count = blurred = 0
     first_s = last_s = 0.0
     with (
@@ -155,22 +155,6 @@ class _Regions:
         for name, frames in self.frames.items():
             if not frames:
                 raise EditsRejected(problem=f"regions: {name} lies outside the picture or the video")
-
-
-class _Schedule:
-    """The areas to blur, frame by frame, without asking every track of a long recording each time."""
-
-    def __init__(self, tracks: Sequence[Track]) -> None:
-        blurred = [track for track in tracks if track.decision == "blur"]
-        self._to_come = sorted(blurred, key=lambda track: (track.first_frame, track.id), reverse=True)
-        self._alive: list[Track] = []
-
-    def areas(self, frame: int) -> list[Box]:
-        while self._to_come and self._to_come[-1].first_frame <= frame:
-            self._alive.append(self._to_come.pop())
-        self._alive = [track for track in self._alive if track.last_frame >= frame]
-        areas = (track.area_at(frame) for track in self._alive)
-        return [area for area in areas if area is not None]
 
 
 def blur_file(

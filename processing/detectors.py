@@ -143,7 +143,7 @@ class YuNetDetector:
         padded[:height, :width] = frame_rgb[:, :, ::-1]
         maps = self._network(padded[None])
         cells = [
-            _yunet_cells(face, there, place, step_px, padded.shape[1] // step_px)
+            _yunet_cells(face, there, place, step_px, padded.shape[1] // step_px, self._lowest_score)
             for face, there, place, step_px in zip(
                 maps[:3], maps[3:6], maps[6:], _YUNET_STEPS_PX, strict=True
             )
@@ -163,15 +163,17 @@ def _yunet_cells(
     place: NDArray[np.float32],
     step_px: int,
     columns: int,
+    lowest_score: float,
 ) -> Boxes:
-    """(n, 5) a box for every cell of one map: ``face`` and ``there`` (1, n, 1) are probabilities, ``place`` (1, n, 4)
-    the centre's offset and the logarithm of the size, in cells.
+    """(n, 5) the boxes of one map's cells that score enough: ``face`` and ``there`` (1, n, 1) are probabilities,
+    ``place`` (1, n, 4) the centre's offset and the logarithm of the size, in cells.
     """
     score = np.sqrt(np.clip(face[0, :, 0], 0, 1) * np.clip(there[0, :, 0], 0, 1))
-    rows, cells = np.divmod(np.arange(len(score)), columns)
-    middle = (np.stack([cells, rows], axis=1) + place[0, :, :2]) * step_px
-    half = np.exp(place[0, :, 2:]) * step_px / 2
-    return np.hstack([middle - half, middle + half, score[:, None]]).astype(np.float32)
+    chosen = np.flatnonzero(score > lowest_score)
+    rows, cells = np.divmod(chosen, columns)
+    middle = (np.stack([cells, rows], axis=1) + place[0, chosen, :2]) * step_px
+    half = np.exp(place[0, chosen, 2:]) * step_px / 2
+    return np.hstack([middle - half, middle + half, score[chosen, None]]).astype(np.float32)
 
 
 class HogDetector:
@@ -180,10 +182,7 @@ class HogDetector:
     name = "hog"
 
     def __init__(self, lowest_score: float) -> None:
-        import dlib
-
-        self._model = dlib.get_frontal_face_detector()
-        self._one_at_a_time = threading.Lock()
+        self._model, self._one_at_a_time = _hog()
         self._lowest_score = lowest_score
 
     def detect(self, frame_rgb: Picture8) -> Boxes:
@@ -191,6 +190,14 @@ class HogDetector:
             found, scores, _ = self._model.run(frame_rgb, 0, self._lowest_score)
         rows = [(r.left(), r.top(), r.right(), r.bottom(), s) for r, s in zip(found, scores, strict=True)]
         return np.asarray(rows, np.float32).reshape(-1, 5)
+
+
+@lru_cache(maxsize=1)
+def _hog() -> tuple[Any, threading.Lock]:
+    """dlib's detector, which takes 0.2 s to load, and the lock under which it may be used."""
+    import dlib
+
+    return dlib.get_frontal_face_detector(), threading.Lock()
 
 
 def open_detector(settings: VisionSettings) -> Detector:

@@ -19,3 +19,12 @@ def overlap(a: Box, b: Box) -> float:
     shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     return shared / max(union, 1e-9)
+
+
+def area_of(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def union(a: Box, b: Box) -> Box:
+    """The smallest box around both."""
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

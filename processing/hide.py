@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -23,7 +24,9 @@ CELLS = 5
 # the rounding to whole grey levels alone would leave as much structure as the face had.
 DIM_CONTRAST = 10.0
 # The drawn shape is |x|^4 + |y|^4 < 1 around the area's middle; its soft edge reaches this far outside it.
-SOFT_EDGE = 1.18
+SOFT_EDGE = 1.08
+# Covers come in sizes this many to a doubling at least; those up to so many pixels (8 bytes each) are remembered.
+STEPS, REMEMBERED_PX = 32, 2**19
 # Pixels per cell while the cells are smoothed into each other.
 FINE = 16
 # A region is hidden whole, corners included: its soft edge lies outside it and is this share of its shorter side wide.
@@ -36,13 +39,21 @@ _FRACTION_BITS = 4  # of OpenCV's coordinates
 def hide(planes: Planes, box: Box, style: Style) -> None:
     """Destroy what is inside ``box`` (pixels of the Y plane) in place, with a soft edge around it."""
     middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    half = (max((box[2] - box[0]) / 2, 2.0), max((box[3] - box[1]) / 2, 2.0))
-    for some, scale in ((planes[:1], 1.0), (planes[1:], 0.5)):
+    size = (_stepped(box[2] - box[0]), _stepped(box[3] - box[1]))
+    for some, scale in ((planes[:1], 1), (planes[1:], 2)):
         height, width = some[0].shape
-        cover = _rounded(middle, half, scale, (height, width))
+        cover = _rounded(middle, size, scale, (height, width))
         if cover is not None:
             for plane in some:
                 _draw(plane, cover, style)
+
+
+def _stepped(side_px: float) -> int:
+    """The side, enlarged to one of few lengths (by 3 % in the mean), so that a face's cover can be drawn again."""
+    # Where the cover comes to lie is rounded to whole pixels of the chroma planes.
+    side_px = max(side_px, 4.0) + 2.0
+    step = 1 << max(1, int(math.log2(max(1.0, side_px / STEPS))))
+    return math.ceil(side_px / step) * step
 
 
 @dataclass(frozen=True)
@@ -57,24 +68,35 @@ class _Cover:
 
 
 def _rounded(
-    middle: tuple[float, float], half: tuple[float, float], scale: float, shape: tuple[int, int]
+    middle: tuple[float, float], size: tuple[int, int], scale: int, shape: tuple[int, int]
 ) -> _Cover | None:
-    (middle_x, middle_y), (half_w, half_h) = (
-        (middle[0] * scale, middle[1] * scale),
-        (half[0] * scale, half[1] * scale),
-    )
-    x0, x1 = _clip(middle_x - half_w * SOFT_EDGE, middle_x + half_w * SOFT_EDGE, shape[1])
-    y0, y1 = _clip(middle_y - half_h * SOFT_EDGE, middle_y + half_h * SOFT_EDGE, shape[0])
+    (wide, high), (half_w, half_h) = size, (size[0] * SOFT_EDGE / 2, size[1] * SOFT_EDGE / 2)
+    left, top = round((middle[0] - half_w) / 2) * 2 // scale, round((middle[1] - half_h) / 2) * 2 // scale
+    draw = _opaque if wide * high <= REMEMBERED_PX else _opaque.__wrapped__
+    alpha, clear = draw(wide // scale, high // scale)
+    x0, x1 = max(0, left), min(shape[1], left + alpha.shape[1])
+    y0, y1 = max(0, top), min(shape[0], top + alpha.shape[0])
     if x0 >= x1 or y0 >= y1:
         return None
     # A face cut by the picture's edge has as many cells less as is missing of it.
-    cells = (_cells(x1 - x0, half_w * SOFT_EDGE), _cells(y1 - y0, half_h * SOFT_EDGE))
+    cells = (_cells(x1 - x0, half_w / scale), _cells(y1 - y0, half_h / scale))
+    seen = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha[seen], clear[seen])
+
+
+@lru_cache(maxsize=32)
+def _opaque(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How opaque a cover of this size and its soft edge are, and 1 less that."""
     edge = SOFT_EDGE**4
-    across = (edge - _distance(x0, x1, middle_x, half_w)) / (edge - 1.0)
-    down = _distance(y0, y1, middle_y, half_h) / (edge - 1.0)
-    alpha = np.subtract(across[None, :], down[:, None])
-    np.clip(alpha, 0.0, 1.0, out=alpha)
-    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha, 1.0 - alpha)
+    across = (edge - _distances(width)) / (edge - 1.0)
+    alpha = np.clip(across[None, :] - _distances(height)[:, None] / (edge - 1.0), 0.0, 1.0, dtype=np.float32)
+    return alpha, 1.0 - alpha
+
+
+def _distances(side_px: int) -> NDArray[np.float32]:
+    """Fourth powers of the distance from the middle in halves of ``side_px``, as far as the soft edge reaches."""
+    reach = math.ceil(side_px * SOFT_EDGE)
+    return (((2 * np.arange(reach) + 1 - side_px * SOFT_EDGE) / side_px) ** 4).astype(np.float32)
 
 
 def hide_polygon(planes: Planes, corners: Polygon, style: Style) -> bool:
@@ -136,10 +158,6 @@ def _clip(low: float, high: float, limit: int) -> tuple[int, int]:
 
 def _cells(visible_px: int, half_px: float) -> int:
     return max(1, min(CELLS, int(CELLS * visible_px / (2 * half_px))))
-
-
-def _distance(low: int, high: int, middle: float, half: float) -> NDArray[np.float32]:
-    return (((np.arange(low, high, dtype=np.float32) + 0.5 - middle) / half) ** 4).astype(np.float32)
 
 
 def _draw(plane: Picture8, cover: _Cover, style: Style) -> None:

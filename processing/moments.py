@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from processing.geometry import Box, overlap
 
 if TYPE_CHECKING:
-    from processing.verify import Moment
+    from processing.suspects import Moment
 
 # Moments belong together when they lie at most this far apart and overlap by this much (IoU): a head that turns
 # stays above it from one examined frame to the next, two heads side by side never reach it.

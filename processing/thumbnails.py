@@ -20,7 +20,7 @@ from processing.hide import hide
 from processing.moments import Alarm, has_place, thumbnail_of
 
 if TYPE_CHECKING:
-    from processing.verify import Moment
+    from processing.suspects import Moment
 
 MOST = 200
 # Where one face was missed there may be more: whatever could be a face at all is hidden, and the whole picture is

@@ -29,7 +29,7 @@ from processing.detectors import CenterFaceDetector, Detector, HogDetector, YuNe
 from processing.frames import Picture, Picture8, read_pictures, video_facts
 from processing.geometry import Box
 from processing.recognise import distance_to, make_template
-from processing.verify import structure
+from processing.suspects import structure
 
 JUDGE_PX = 960
 CENTERFACE_SCORE, YUNET_SCORE, HOG_SCORE = 0.5, 0.6, 0.3

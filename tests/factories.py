@@ -26,8 +26,8 @@ from processing.hls import package_stream
 from processing.jobs import JobClient
 from processing.moments import gather
 from processing.results import Results
+from processing.suspects import Moment
 from processing.thumbnails import write_thumbnails
-from processing.verify import Moment
 
 PASSWORD = "correct horse battery"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processing.verify import structure
+from processing.suspects import structure
 from scripts import make_demo_recording as scene
 from tests.conftest import REPOSITORY
 

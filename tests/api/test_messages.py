@@ -13,7 +13,7 @@ from api.messages import LANGUAGES, Language, as_language, load_messages, read_t
 from archive.terms import Finding, Kind, Purpose, Role, State
 from config.errors import ChildTimedOut, ConsentExpired, NotFound, YianError, error_kinds
 from processing.plan import STEPS
-from processing.verify import Kind as MomentKind
+from processing.suspects import Kind as MomentKind
 
 API = Path(__file__).parents[2] / "api"
 # Keys that are put together at run time, by the values that can come.

@@ -18,8 +18,8 @@ from processing.frames import read_pictures, video_facts
 from processing.geometry import Box
 from processing.hide import hide
 from processing.media import no_progress
+from processing.suspects import structure
 from processing.tracks import Knot, Track
-from processing.verify import structure
 from tests.processing import clips
 
 VISION, MEDIA = VisionSettings(detect_width_px=320), MediaSettings()

@@ -19,8 +19,8 @@ from processing.faces import detect_faces
 from processing.frames import read_pictures
 from processing.media import no_progress
 from processing.recognise import keep_enrolled, make_template
+from processing.suspects import structure
 from processing.tracks import link
-from processing.verify import structure
 from tests.processing import clips
 
 Pixels = NDArray[np.uint8]

@@ -16,8 +16,8 @@ from processing.faces import detect_faces
 from processing.frames import read_pictures
 from processing.geometry import Box
 from processing.media import no_progress
+from processing.suspects import STRUCTURE_LEFT, structure
 from processing.tracks import link
-from processing.verify import STRUCTURE_LEFT, structure
 from tests.processing import clips
 from tests.processing.clips import Actor, Pixels
 

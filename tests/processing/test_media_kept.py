@@ -17,7 +17,8 @@ from config.settings import MediaSettings, VisionSettings
 from processing.blur import BlurReport, blur_file
 from processing.frames import read_pictures, video_facts
 from processing.media import no_progress
-from processing.verify import attack, structure
+from processing.suspects import structure
+from processing.verify import attack
 from tests.processing import clips
 from tests.processing.media_files import clicks, write_sound
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from processing.detectors import CenterFaceDetector
 from processing.geometry import Box
 from processing.moments import APART_S, LONGEST_S, Alarm, gather, thumbnail_of
+from processing.suspects import Moment, structure
 from processing.thumbnails import LONGEST_PX, MOST, write_thumbnails
-from processing.verify import Moment, structure
 from tests.processing import clips
 
 FACE = (100.0, 100.0, 160.0, 180.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from config.settings import MediaSettings, VisionSettings
-from processing import verify
+from processing import guests
 from processing.blur import render
 from processing.chains import Seen
 from processing.media import no_progress
@@ -52,7 +52,7 @@ def test_output_with_every_face_hidden_or_kept_on_purpose_passes(clip: Path) -> 
     out = output(clip, tracks, "good.mp4")
     report = check(out, tracks, clip)
     assert (report.verdict, report.moments) == ("pass", ())
-    assert report.examined_frames == FRAMES / 2
+    assert FRAMES / 2 <= report.examined_frames < FRAMES
     assert len(report.attackers) == 2
     assert check(out, tracks, None).verdict == "pass"
 
@@ -79,7 +79,7 @@ def test_a_face_left_visible_for_two_frames_fails_and_the_moment_is_named(
 def test_a_kept_face_that_nobody_decided_to_keep_is_found(clip: Path) -> None:
     report = check(output(clip, [PATIENT], "expert-open.mp4"), [PATIENT], clip)
     assert report.verdict == "fail"
-    assert len({moment.frame for moment in report.moments}) == FRAMES / 2
+    assert len({moment.frame for moment in report.moments}) == report.examined_frames >= FRAMES / 2
     assert {moment.kind for moment in report.moments} == {"visible-face"}
 
 
@@ -92,7 +92,7 @@ def test_an_area_that_was_not_hidden_is_found_even_where_no_detector_sees_a_face
     box = (40.0, 30.0, 90.0, 90.0)
     track = Track(0, 0, 7, (Seen(0, box, 0.9),), (Knot(0, box),))
     report = check(clip, [track], clip if with_original else None)
-    assert [moment.frame for moment in report.moments if moment.kind == "area-visible"] == [0, 2, 4, 6]
+    assert [moment.frame for moment in report.moments if moment.kind == "area-visible"] == [0, 2, 4, 6, 7]
     assert check(output(clip, [track], "hidden.mp4"), [track], clip).verdict == "pass"
 
 
@@ -109,7 +109,7 @@ def test_a_pause_in_the_protection_of_an_empty_place_is_no_alarm(tmp_path: Path)
 def test_a_kept_face_that_is_not_the_experts_is_found_and_the_experts_is_not(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "COMPARE_EVERY_S", 0.2)
+    monkeypatch.setattr(guests, "COMPARE_EVERY_S", 0.2)
     template = make_template(clips.expert_photo())
     both = [replace(EXPERT, decision="keep"), replace(PATIENT, decision="keep")]
     report = attack(clip, both, SETTINGS, no_progress, original=clip, templates=[template])
