@@ -19,8 +19,8 @@ from api.headers import SecurityHeaders
 from api.pages import cases as case_pages
 from api.pages import login as login_pages
 from api.pages import moments as moment_pages
-from api.pages.render import API
 from api.routes import cases, consultations, login, media, moments, office, recordings, redactions
+from api.templating import API
 from config.settings import Settings
 
 FOLDERS = (

@@ -10,7 +10,7 @@
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
     │                                   SegmentsMissing PackageChanged NotTheExpert VerificationChanged
-    │                                   AlreadyResolved MomentUnseen
+    │                                   AlreadyResolved MomentUnseen NotReady
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -186,6 +186,10 @@ class AlreadyExists(Conflict):
 
 class RecordingClosed(Conflict):
     """data: recording."""
+
+
+class NotReady(Conflict):
+    """The station cannot do this now. ``reason``: busy, not_recording, sealing, or what speaks against recording."""
 
 
 class PackageChanged(Conflict):

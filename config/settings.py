@@ -102,6 +102,24 @@ class CaptureSettings(Section):
     token: Annotated[SecretStr, Field(description="the station's access token")] = SecretStr("")
     segment_s: Annotated[float, Field(ge=1, le=60, description="length of a recorded segment")] = 4.0
     upload_retry_s: Annotated[float, Field(gt=0, description="longest pause between upload attempts")] = 30.0
+    room: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="name of the consulting room at the core"),
+    ] = "room-1"
+    planned_minutes: Annotated[
+        float,
+        Field(gt=0, le=480, description="length of a consultation that the plan does not tell, minutes"),
+    ] = 20.0
+    heartbeat_s: Annotated[
+        float, Field(ge=1, le=300, description="how often the core hears of the station")
+    ] = 10.0
+    station_pin: Annotated[
+        SecretStr,
+        Field(description="PIN of the station's page; needed when it listens beyond its own machine"),
+    ] = SecretStr("")
+    station_hosts: Annotated[
+        tuple[str, ...], Field(description="further names under which the station's page is asked for")
+    ] = ()
     lux_target: Annotated[float, Field(gt=0, description="illuminance wanted at the desk, lx")] = 800.0
     lux_tolerance: Annotated[float, Field(gt=0, lt=1, description="accepted relative deviation")] = 0.10
     cct_min_k: Annotated[float, Field(gt=1000, description="lowest accepted CCT, K")] = 4000.0

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.deps import messages_of
 from api.messages import LANGUAGES
-
-API = Path(__file__).parent.parent
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(API / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+from api.templating import templates
 
 
 def page(request: Request, template: str, *, status: int = 200, **shown: Any) -> HTMLResponse:
@@ -36,7 +21,7 @@ def page(request: Request, template: str, *, status: int = 200, **shown: Any) ->
     def local_time(when: dt.datetime | None) -> str:
         return words.time(when, settings.zone) if when else ""
 
-    text = _templates().get_template(template)
+    text = templates().get_template(template)
     return HTMLResponse(
         text.render(
             t=words.text,

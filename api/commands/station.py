@@ -1,0 +1,41 @@
+"""``yian station``: the page in the consulting room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.console import both, say
+from config.log import configure_logging
+from config.settings import load_settings
+
+
+def station(
+    rig: Annotated[Path, typer.Argument(help=both("cli.arg.rig"))] = Path("rig.toml"),
+    host: Annotated[str, typer.Option(help=both("cli.opt.host"))] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help=both("cli.opt.port"))] = 8810,
+) -> None:
+    import uvicorn
+
+    from api.station.app import create_station_app
+    from api.station.guard import LOOPBACK, check_address
+    from capture.rig import load_rig
+    from capture.station import Station
+
+    configure_logging(os.environ.get("LOG_LEVEL", "INFO").upper())
+    settings = load_settings()
+    check_address(settings, host)
+    hosts = LOOPBACK | {host} | frozenset(settings.capture.station_hosts)
+    with Station(load_rig(rig), settings) as running:
+        say("cli.station.ready", url=f"http://{host}:{port}")
+        uvicorn.run(
+            create_station_app(settings, running, hosts),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )

@@ -1,0 +1,56 @@
+"""How the station is, in one line: the worst thing first, as a code that the message catalogue has words for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Level = Literal["ok", "warn", "bad"]
+LOW_SPACE_S = 1800.0
+WAITING_LONG_S = 3 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """``code`` is the text ``station.health.<code>``; ``data`` fills its places."""
+
+    level: Level
+    code: str
+    data: Mapping[str, Any]
+
+
+def health_of(snapshot: Mapping[str, Any]) -> Health:
+    """What to say of a station's snapshot: the first that is true, from the worst on."""
+    problem = snapshot["problem"]
+    if problem is not None:
+        return Health("bad", "problem", {"problem": problem["code"]})
+    if snapshot["space_left_s"] is not None and snapshot["space_left_s"] <= 0:
+        return Health("bad", "disk_full", {})
+    for name, state in snapshot["inputs"].items():
+        if state["state"] in ("restarting", "failed"):
+            return Health("bad", "input_away", {"name": name})
+    for alarm in snapshot["sound_alarms"]:
+        return Health("bad", f"sound_{alarm['code']}", {"name": alarm["microphone"]})
+    if snapshot["interrupted"]:
+        return Health("warn", "interrupted", {"count": len(snapshot["interrupted"])})
+    return _warning(snapshot)
+
+
+def _warning(snapshot: Mapping[str, Any]) -> Health:
+    light = snapshot["light"]
+    if light is not None and light["verdict"] == "fail":
+        return Health("warn", "light_fail", {})
+    if snapshot["space_left_s"] is not None and snapshot["space_left_s"] < LOW_SPACE_S:
+        return Health("warn", "space_low", {"minutes": int(snapshot["space_left_s"] // 60)})
+    queue = snapshot["queue"]
+    if queue["refused"]:
+        return Health("warn", "refused", {"count": queue["refused"]})
+    if not queue["online"]:
+        level: Level = "warn" if queue["oldest_s"] > WAITING_LONG_S else "ok"
+        return Health(level, "offline", {"count": queue["count"]})
+    if snapshot["state"] == "paused":
+        return Health("ok", "paused", {})
+    if light is None or light["verdict"] == "indeterminate":
+        return Health("ok", "light_unknown", {})
+    return Health("ok", "fine", {})

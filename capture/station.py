@@ -1,0 +1,441 @@
+"""The station in the consulting room: one session at a time, its gates, and everything that goes on beside it.
+
+It works with the core away: the list of today is the last one told, what is recorded waits sealed in the spool. Every
+command answers when its outcome is certain; what goes on by itself (light every ten minutes, sound all the time, the
+list, the heartbeat, automatic start and stop) is done by :meth:`Station.tick`, twice a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+import structlog
+
+from capture.desk import Desk
+from capture.health import health_of
+from capture.inputs import Gap, Inputs
+from capture.light_watch import LightWatch
+from capture.preview import Preview
+from capture.recorder import Segment
+from capture.rig import Camera, Microphone, Rig
+from capture.sound import SoundGate
+from capture.space import check_space, space_left_s
+from capture.spool import Note, Spool
+from capture.timetable import Timetable
+from capture.today import Today, Visit
+from capture.upload import Uploader
+from config.errors import ConsentMissing, DiskFull, NotFound, NotReady, YianError
+from config.settings import Settings
+
+State = Literal["idle", "checking", "ready", "recording", "paused", "uploading", "error"]
+Chapter = Literal["look", "listen", "ask", "pulse", "explain", "questions", "technique"]
+CHAPTERS: tuple[Chapter, ...] = ("look", "listen", "ask", "pulse", "explain", "questions", "technique")
+
+TICK_S = 0.5
+SPACE_EVERY_S = 5.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Session:
+    """What is being recorded. ``zero`` is the monotonic time of its second 0."""
+
+    local: str
+    visit: Visit
+    zero: float
+    planned_s: float
+    paused_since_s: float | None = None
+    paper_since_s: float | None = None
+    chapters: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def at_s(self) -> float:
+        return round(time.monotonic() - self.zero, 3)
+
+
+class Station:
+    """Everything one consulting room does. Safe to use from several threads."""
+
+    def __init__(self, rig: Rig, settings: Settings) -> None:
+        self._rig, self._settings = rig, settings
+        self._home = settings.home.resolve()
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._session: _Session | None = None
+        self._problem: YianError | None = None
+        self.preview = Preview()
+        self._sound = SoundGate({each.name: each.role for each in rig.microphone})
+        self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.feed)
+        self._spool = Spool(self._home)
+        self._desk = Desk(settings)
+        self._uploader = Uploader(settings, self._spool)
+        self.today = Today(self._home, settings.zone, self._desk.today)
+        self._light = LightWatch(rig.light, settings, self.preview.frames)
+        self._timetable = Timetable()
+        self._space_left_s: float | None = None
+        self._space_due = 0.0
+        self._thread = threading.Thread(target=self._run, name="station", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Open the devices, begin to upload what waits, and listen."""
+        self._inputs.watch()
+        self._uploader.start()
+        self._desk.start(self.today, self.report)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """End in order: a session that runs is closed and kept."""
+        self._ended.set()
+        self._thread.join()
+        with self._lock:
+            if self._session is not None:
+                self._close("station")
+        self._desk.stop()
+        self._uploader.stop()
+        self._inputs.close()
+        self._spool.close()
+
+    # What a person does.
+
+    def start(self, consultation: str, override: str = "") -> str:
+        """Begin to record; the session's local id. ``override``: why, where the light or the sound is not right.
+
+        Raises, with nothing recorded: NotFound, ConsentMissing, NotReady with the reason (busy, interrupted, light, sound,
+        sealing), DiskFull when the planned session does not fit.
+        """
+        with contextlib.suppress(YianError):
+            # A signature given a minute ago, or withdrawn; without a core the last list counts.
+            self.today.refresh()
+        with self._lock:
+            if self._session is not None:
+                raise NotReady(reason="busy")
+            visit = self.today.find(consultation)
+            if not visit.may_record:
+                raise ConsentMissing(consultation=consultation, purpose="record")
+            planned_s = 60 * (visit.planned_minutes or self._settings.capture.planned_minutes)
+            check_space(self._rig, planned_s, self._settings)
+            doubts = self.doubts()
+            if doubts and not override.strip():
+                raise NotReady(reason=doubts[0])
+            local = uuid.uuid4().hex
+            self._spool.open(
+                local,
+                consultation=consultation,
+                kind=visit.kind,
+                started_at=datetime.now(UTC),
+                tracks={each.name: {"kind": each.kind, "role": each.role} for each in self._rig.inputs},
+                rig=self._rig.public_dict(),
+                light=self._light.newest,
+            )
+            self._session = _Session(local, visit, time.monotonic(), planned_s)
+            if doubts:
+                self._note("override", {"doubts": doubts, "reason": override.strip()[:200]})
+            self._begin(0.0)
+            return local
+
+    def resume_interrupted(self, local: str) -> None:
+        """Go on with a session whose station died. Raises NotFound, NotReady, ConsentMissing."""
+        with self._lock:
+            if self._session is not None:
+                raise NotReady(reason="busy")
+            told = self._interrupted(local)
+            visit = self.today.find(told.consultation)
+            if not visit.may_record:
+                raise ConsentMissing(consultation=visit.id, purpose="record")
+            from_s = self._spool.continue_from(local)
+            self._session = _Session(local, visit, time.monotonic() - from_s, from_s + 1200)
+            self._begin(from_s)
+
+    def close_interrupted(self, local: str) -> None:
+        """Nothing more will come of a session whose station died: it is uploaded as it is."""
+        with self._lock:
+            self._interrupted(local)
+            self._spool.close(local)
+
+    def pause(self) -> None:
+        """Privacy pause: every input is blacked out and muted until :meth:`resume`. Pausing twice changes nothing."""
+        with self._lock:
+            session = self._running()
+            if session.paused_since_s is None:
+                self._inputs.pause()
+                self.preview.clear()
+                session.paused_since_s = session.at_s
+                self._note("pause", {"on": True})
+
+    def resume(self) -> None:
+        with self._lock:
+            session = self._running()
+            if session.paused_since_s is not None:
+                self._inputs.resume()
+                session.paused_since_s = None
+                self._note("pause", {"on": False})
+
+    def stop(self) -> None:
+        """End the session: every whole segment is kept and sent. Stopping twice changes nothing."""
+        with self._lock:
+            if self._session is not None:
+                self._close("stopped")
+
+    def chapter(self, chapter: Chapter) -> None:
+        """Mark where a part of the consultation begins."""
+        with self._lock:
+            session = self._running()
+            session.chapters.append({"at_s": session.at_s, "chapter": chapter})
+            self._note("chapter", {"chapter": chapter})
+
+    def paper(self, in_view: bool) -> None:
+        """Mark from when until when a paper that names the patient is in view, for those who hide it."""
+        with self._lock:
+            session = self._running()
+            if in_view != (session.paper_since_s is not None):
+                session.paper_since_s = session.at_s if in_view else None
+                self._note("paper", {"on": in_view})
+
+    def withdraw(self, consultation: str, reason: str = "") -> None:
+        """The patient takes the consent back: recording stops at once, what there is stays sealed and goes nowhere.
+
+        The core is told now or as soon as it can be reached. Raises NotFound for what is not of today.
+        """
+        with self._lock:
+            self.today.find(consultation)
+            if self._session is not None and self._session.visit.id == consultation:
+                self._note("withdrawal", {})
+                self._close("withdrawn")
+            self._spool.withdraw(consultation, reason[:200])
+        self._uploader.wake()
+
+    def check_light(self) -> dict[str, Any]:
+        """Measure now. Raises DeviceFailed."""
+        return self._take_light(self._light.check(self._at_s()))
+
+    def acknowledge(self) -> None:
+        """Somebody has read what went wrong."""
+        with self._lock:
+            self._problem = None
+
+    # What a page shows.
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        return self._rig.camera
+
+    @property
+    def microphones(self) -> tuple[Microphone, ...]:
+        return self._rig.microphone
+
+    def levels(self) -> dict[str, Any]:
+        """By microphone: ``level_dbfs`` and ``verdict``, for the meters."""
+        return {
+            name: {"level_dbfs": state.level_dbfs, "verdict": state.verdict}
+            for name, state in self._sound.states().items()
+        }
+
+    def doubts(self) -> list[str]:
+        """What speaks against recording now, though a person may decide otherwise: codes."""
+        light = self._light.newest
+        found = []
+        if self._rig.light is not None and (light is None or light["verdict"] != "pass"):
+            found.append("light_unchecked" if light is None else f"light_{light['verdict']}")
+        found += [f"sound_{alarm.code}" for alarm in self._sound.alarms()]
+        found += [
+            f"input_{state.state}"
+            for state in self._inputs.states().values()
+            if state.state in ("failed", "restarting")
+        ]
+        return found
+
+    @property
+    def state(self) -> State:
+        with self._lock:
+            if self._problem is not None:
+                return "error"
+            if self._session is not None:
+                return "recording" if self._session.paused_since_s is None else "paused"
+        if any(each.state == "starting" for each in self._inputs.states().values()):
+            return "checking"
+        if self._uploader.status().sending:
+            return "uploading"
+        return "ready" if not self.doubts() else "checking"
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything a page or the core wants to know, as plain data; the words are the reader's matter."""
+        upload, queue = self._uploader.status(), self._spool.queue()
+        with self._lock:
+            session, problem = self._session, self._problem
+            shown = {
+                "state": self.state,
+                "problem": problem.to_dict() if problem else None,
+                "session": self._told(session) if session else None,
+                "interrupted": [
+                    asdict(each) for each in self._spool.interrupted() if not self._is_mine(each.local)
+                ],
+            }
+        shown |= {
+            "roles": {each.name: each.role for each in self._rig.inputs},
+            "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
+            "pictures": self.preview.numbers(),
+            "sound": {name: asdict(each) for name, each in self._sound.states().items()},
+            "sound_alarms": [asdict(each) for each in self._sound.alarms()],
+            "light": self._light.newest,
+            "light_trend": self._light.trend(),
+            "space_left_s": self._space_left_s,
+            "queue": {
+                **asdict(queue),
+                "online": upload.online,
+                "sending": upload.sending,
+                "rate_kbps": upload.rate_kbps,
+            },
+            "today": [visit.model_dump(mode="json") for visit in self.today.visits],
+            "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,
+        }
+        return {**shown, "health": asdict(health_of(shown))}
+
+    def _told(self, session: _Session) -> dict[str, Any]:
+        return {
+            "local": session.local,
+            "consultation": session.visit.id,
+            "at_s": session.at_s,
+            "planned_s": session.planned_s,
+            "paused": session.paused_since_s is not None,
+            "paper": session.paper_since_s is not None,
+            "chapters": list(session.chapters),
+        }
+
+    # What goes on by itself.
+
+    def _run(self) -> None:
+        while not self._ended.wait(TICK_S):
+            try:
+                self.tick()
+            except YianError as error:
+                _log.warning("tick_failed", code=error.code)
+            except Exception:
+                # Whatever else is wrong, the recording must go on.
+                _log.exception("tick_crashed")
+
+    def tick(self) -> None:
+        """Once through everything that is due."""
+        self._look_at_space()
+        if self._uploader.refused(self._session.visit.id if self._session else None):
+            with self._lock:
+                if self._session is not None:
+                    self._close("refused")
+        for alarm in self._sound.fresh_alarms():
+            self._note_if_running("sound", asdict(alarm))
+        if self._light.is_due(self.state):
+            self._take_light(self._light.check(self._at_s()))
+        self._keep_timetable()
+
+    def _look_at_space(self) -> None:
+        if time.monotonic() < self._space_due:
+            return
+        self._space_due = time.monotonic() + SPACE_EVERY_S
+        self._space_left_s = space_left_s(self._rig, self._settings)
+        if self._space_left_s <= 0:
+            with self._lock:
+                if self._session is not None:
+                    self._close("disk_full", DiskFull(path=str(self._home), needed_mb=None, free_mb=0))
+
+    def _keep_timetable(self) -> None:
+        wish = self._timetable.wish(
+            self.today.visits, datetime.now(UTC), self._session.visit.id if self._session else None
+        )
+        if wish is None:
+            return
+        if wish.action == "stop":
+            self.stop()
+        else:
+            with contextlib.suppress(NotReady, ConsentMissing, NotFound, DiskFull):
+                self.start(wish.consultation)
+
+    def _take_light(self, check: dict[str, Any]) -> dict[str, Any]:
+        self._note_if_running("light", check)
+        return check
+
+    def report(self) -> dict[str, Any]:
+        """The heartbeat's words for the core."""
+        shown = self.snapshot()
+        session = shown["session"]
+        return {
+            "state": shown["state"],
+            "consultation": session["consultation"] if session else None,
+            "space_left_s": shown["space_left_s"],
+            "waiting": {"count": shown["queue"]["count"], "bytes": shown["queue"]["bytes"]},
+            "problems": [] if shown["health"]["level"] == "ok" else [shown["health"]["code"]],
+            "light": shown["light"]["verdict"] if shown["light"] else None,
+            "sound": "fail" if shown["sound_alarms"] else "pass",
+            "station_time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    # The session.
+
+    def _begin(self, from_s: float) -> None:
+        session = self._running()
+        local = session.local
+
+        def keep(segment: Segment) -> None:
+            try:
+                self._spool.add(local, segment)
+            except DiskFull as error:
+                self._fail(error)
+                raise
+            self._uploader.wake()
+
+        def gap(found: Gap) -> None:
+            self._spool.note(local, Note("gap", found.from_s, asdict(found)))
+
+        self._light.session_began()
+        self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s)
+
+    def _fail(self, error: YianError) -> None:
+        """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""
+        self._problem = self._problem or error
+        self._space_due = 0.0
+
+    def _close(self, why: str, problem: YianError | None = None) -> None:
+        session = self._running()
+        self._note("end", {"why": why})
+        try:
+            self._inputs.stop()
+        except YianError as error:
+            problem = problem or error
+        self._session = None
+        self._spool.close(session.local)
+        self._problem = problem or self._problem
+        self._uploader.wake()
+        if not self._ended.is_set():
+            self._inputs.watch()
+
+    def _running(self) -> _Session:
+        if self._session is None:
+            raise NotReady(reason="not_recording")
+        return self._session
+
+    def _interrupted(self, local: str) -> Any:
+        for each in self._spool.interrupted():
+            if each.local == local and not self._is_mine(local):
+                return each
+        raise NotFound(what="session", id=local)
+
+    def _is_mine(self, local: str) -> bool:
+        return self._session is not None and self._session.local == local
+
+    def _note(self, kind: str, data: dict[str, Any]) -> None:
+        session = self._running()
+        self._spool.note(session.local, Note(kind, session.at_s, data))
+
+    def _note_if_running(self, kind: str, data: dict[str, Any]) -> None:
+        with self._lock:
+            if self._session is not None:
+                self._note(kind, data)
+
+    def _at_s(self) -> float | None:
+        with self._lock:
+            return self._session.at_s if self._session else None
