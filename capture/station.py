@@ -78,6 +78,7 @@ class Station:
         self.today = Today(self._home, settings.zone, self._desk.today)
         self._light = LightWatch(rig.light, settings, self.preview.frames)
         self._timetable = Timetable()
+        self._alarms: set[tuple[str, str]] = set()
         self._space_left_s: float | None = None
         self._space_due = 0.0
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
@@ -100,7 +101,7 @@ class Station:
         self._desk.stop()
         self._uploader.stop()
         self._inputs.close()
-        self._spool.close()
+        self._spool.shut()
 
     # What a person does.
 
@@ -281,8 +282,11 @@ class Station:
             "roles": {each.name: each.role for each in self._rig.inputs},
             "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
             "pictures": self.preview.numbers(),
-            "sound": {name: asdict(each) for name, each in self._sound.states().items()},
-            "sound_alarms": [asdict(each) for each in self._sound.alarms()],
+            "sound": {name: each.to_dict() for name, each in self._sound.states().items()},
+            "sound_alarms": [
+                {"microphone": each.name, "code": each.code, "since": each.since.isoformat()}
+                for each in self._sound.alarms()
+            ],
             "light": self._light.newest,
             "light_trend": self._light.trend(),
             "space_left_s": self._space_left_s,
@@ -327,11 +331,21 @@ class Station:
             with self._lock:
                 if self._session is not None:
                     self._close("refused")
-        for alarm in self._sound.fresh_alarms():
-            self._note_if_running("sound", asdict(alarm))
+        self._hear_alarms()
+        problem = self._inputs.problem
+        with self._lock:
+            if problem is not None and self._session is not None:
+                self._close(problem.code, problem)
         if self._light.is_due(self.state):
             self._take_light(self._light.check(self._at_s()))
         self._keep_timetable()
+
+    def _hear_alarms(self) -> None:
+        """Note each alarm once, when it begins."""
+        now = {(alarm.name, alarm.code): alarm for alarm in self._sound.alarms()}
+        for key in now.keys() - self._alarms:
+            self._note_if_running("sound", {"microphone": key[0], "alarm": key[1]})
+        self._alarms = set(now)
 
     def _look_at_space(self) -> None:
         if time.monotonic() < self._space_due:
