@@ -1,0 +1,198 @@
+"""The station as its page drives it: a real core, real devices made of test sources, real files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from api import actions
+from capture.spool import Spool
+from capture.station import Station
+from config.errors import ConsentMissing, NotFound, NotReady
+from tests.station.conftest import Room, until
+
+RECORDED_S = 2.5
+
+
+def recorded(station: Station) -> bool:
+    session = station.snapshot()["session"]
+    return session is not None and session["at_s"] > RECORDED_S
+
+
+def at_the_core(room: Room, consultation: str) -> bool:
+    return actions.show_case(room.core, room.people.technician, consultation).state == "processing"
+
+
+def test_a_session_is_recorded_marked_ended_and_arrives_at_the_core(room: Room) -> None:
+    with room.station() as station:
+        station.start(room.visits["signed"], "演示")
+        assert station.state == "recording"
+        station.chapter("look")
+        station.paper(True)
+        until(lambda: recorded(station), "two seconds of recording")
+        station.paper(False)
+        station.stop()
+        assert station.snapshot()["session"] is None
+        until(lambda: at_the_core(room, room.visits["signed"]), "the recording at the core")
+        until(lambda: station.snapshot()["queue"]["count"] == 0, "an empty queue")
+
+
+def test_without_a_signed_consent_nothing_is_recorded(room: Room) -> None:
+    with room.station() as station:
+        with pytest.raises(ConsentMissing):
+            station.start(room.visits["unsigned"], "患者不能等待")
+        with pytest.raises(NotFound):
+            station.start("nobody", "x")
+        assert station.snapshot()["session"] is None
+        assert not list((room.settings.home / "spool").glob("*/*"))
+
+
+def test_two_taps_on_record_begin_one_session(room: Room) -> None:
+    with room.station() as station:
+        station.start(room.visits["signed"], "演示")
+        with pytest.raises(NotReady) as refused:
+            station.start(room.visits["signed"], "演示")
+        assert refused.value.data["reason"] == "busy"
+
+
+def test_a_privacy_pause_captures_nothing_and_is_a_marked_gap(room: Room) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station.pause()
+        station.pause()
+        assert station.state == "paused"
+        assert station.preview.newest("desk") is None
+        paused_at = station.snapshot()["session"]["at_s"]
+        until(lambda: station.snapshot()["session"]["at_s"] > paused_at + 1, "a second of pause")
+        station.resume()
+        resumed_at = station.snapshot()["session"]["at_s"]
+        until(lambda: station.snapshot()["session"]["at_s"] > resumed_at + 3, "more recording")
+        station.stop()
+    with Spool(room.settings.home) as spool:
+        for name in ("desk", "expert", "patient"):
+            for segment in spool.segments(local):
+                if segment.track == name:
+                    begin, end = segment.start_s, segment.start_s + segment.duration_s
+                    assert end <= paused_at + 0.3 or begin >= resumed_at - 0.3, (name, begin, end)
+            gaps = [
+                note.data for note in spool.notes(local) if note.kind == "gap" and note.data["track"] == name
+            ]
+            assert any(gap["reason"] == "pause" and gap["to_s"] - gap["from_s"] >= 1 for gap in gaps), gaps
+        assert [note.data["on"] for note in spool.notes(local) if note.kind == "pause"] == [True, False]
+
+
+def test_withdrawal_stops_at_once_and_nothing_more_reaches_the_core(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        station.start(consultation, "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station.withdraw(consultation)
+        assert station.snapshot()["session"] is None
+        until(
+            lambda: actions.show_case(room.core, room.people.technician, consultation).state == "withdrawn",
+            "the core to know",
+        )
+        station.today.refresh()
+        with pytest.raises(ConsentMissing):
+            station.start(consultation, "演示")
+
+
+def test_a_consent_withdrawn_at_the_core_ends_the_recording_here(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        station.start(consultation, "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        actions.withdraw_consent(room.core, room.people.technician, consultation)
+        until(lambda: station.snapshot()["session"] is None, "the recording to end")
+        until(lambda: station.snapshot()["queue"]["refused"] == 1, "the refusal to be told")
+
+
+def test_a_session_whose_station_died_is_offered_and_goes_on_where_it_was(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        local = station.start(consultation, "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        # As power loss leaves it: the devices stop, nothing is closed.
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        interrupted = station.snapshot()["interrupted"]
+        assert [each["local"] for each in interrupted] == [local]
+        with pytest.raises(NotFound):
+            station.resume_interrupted("another")
+        station.resume_interrupted(local)
+        before = station.snapshot()["session"]["at_s"]
+        assert before > RECORDED_S
+        until(lambda: station.snapshot()["session"]["at_s"] > before + 2, "two more seconds")
+        station.stop()
+        until(lambda: at_the_core(room, consultation), "the recording at the core")
+
+
+def test_a_session_whose_station_died_can_be_closed_as_it_is(room: Room) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        station.close_interrupted(local)
+        assert station.snapshot()["interrupted"] == []
+        until(lambda: at_the_core(room, room.visits["signed"]), "the recording at the core")
+
+
+def test_a_disk_that_runs_full_ends_the_session_in_order_and_says_so(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room.station() as station:
+        station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        monkeypatch.setattr("capture.station.space_left_s", lambda *_: 0.0)
+        until(lambda: station.state == "error", "the alarm", 15)
+        shown = station.snapshot()
+        assert shown["session"] is None
+        assert (shown["problem"]["code"], shown["health"]["level"]) == ("disk-full", "bad")
+        monkeypatch.undo()
+        station.acknowledge()
+        assert station.snapshot()["problem"] is None
+        until(lambda: at_the_core(room, room.visits["signed"]), "what was recorded at the core")
+
+
+def test_marks_and_pauses_need_a_session(room: Room) -> None:
+    with room.station() as station:
+        for command in (
+            station.pause,
+            station.resume,
+            lambda: station.chapter("ask"),
+            lambda: station.paper(True),
+        ):
+            with pytest.raises(NotReady):
+                command()
+        station.stop()
+
+
+def test_with_the_core_away_everything_works_and_is_sent_later(room: Room, tmp_path: Path) -> None:
+    with room.station() as station:
+        until(lambda: station.snapshot()["queue"]["online"], "the core")
+    dead = room.settings.model_copy(
+        update={"capture": room.settings.capture.model_copy(update={"core_url": "http://127.0.0.1:9"})}
+    )
+    with Station(room.rig, dead) as station:
+        until(lambda: station.snapshot()["inputs"]["desk"]["state"] == "watching", "the devices")
+        assert len(station.today.visits) == 2
+        station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station.stop()
+        shown = station.snapshot()
+        assert shown["queue"]["count"] > 0
+        assert not shown["queue"]["online"]
+    with room.station():
+        until(lambda: at_the_core(room, room.visits["signed"]), "the recording at the core")
+
+
+def test_the_station_is_there_within_three_seconds(room: Room) -> None:
+    started = time.monotonic()
+    with Station(room.rig, room.settings):
+        assert time.monotonic() - started < 3
