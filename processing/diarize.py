@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.hearing import HOP_S, Floats, Microphone, decibels, hops_of, smooth
+from processing.regions import all_chances, chances_of
 from processing.separate import Scene, Voices, listen, survey
 from processing.transcript import Turn
 
@@ -43,8 +44,12 @@ _LEVEL_HOPS, _CAP_DB, _HOPS_PER_LEVEL = 41, 8.0, 8  # a third of a second
 _APART_DB, _STEADY_SHARE = 7.5, 0.25
 
 
-def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
+def turns_per_microphone(
+    channels: Mapping[str, Path], heard_before: Mapping[str, Floats] | None = None
+) -> list[Turn]:
     """Turns, ordered by start, from synchronised 16 kHz mono WAV files by role, on the clock of the first.
+
+    ``heard_before``: the chances of speech in each channel, where :func:`processing.regions.chances_of` was asked already.
 
     ``channel`` of a turn is set where another microphone than its own hears it better: when its own is dead, clipped or
     noisy. A dead microphone's words are given to its role where the room microphone or the level in the only other
@@ -55,15 +60,21 @@ def turns_per_microphone(channels: Mapping[str, Path]) -> list[Turn]:
     microphones: list[Microphone] = [(path,) for path in channels.values()]
     if not hops_of(microphones):
         return []
+    known = heard_before or all_chances(channels)
+    chances = [known[role] for role in roles]
     owned = [role not in _BYSTANDERS for role in roles]
-    scene = survey(microphones, owned)
+    scene = survey(microphones, chances, owned)
     dead = scene.deaf
     lost = [index for index in range(len(roles)) if owned[index] and dead[index]]
     names = [role if own else "unknown" for role, own in zip(roles, owned, strict=True)]
     if lost or not any(owned):
         names = _stand_in(names, microphones, lost, [not deaf for deaf in dead])
-        scene = survey(microphones, [not deaf or index in lost for index, deaf in enumerate(dead)])
-    heard = listen(microphones, scene)
+        chances = [
+            each if len(microphone) == 1 else chances_of(microphone)
+            for microphone, each in zip(microphones, chances, strict=True)
+        ]
+        scene = survey(microphones, chances, [not deaf or index in lost for index, deaf in enumerate(dead)])
+    heard = listen(microphones, chances, scene)
     turns: list[Turn] = []
     for voice, mask in zip(scene.voices, _who(heard), strict=True):
         own = [Turn(names[voice], start_s, end_s, roles[voice]) for start_s, end_s in _spans(mask, _FILL_S)]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.audio import SPEECH_RATE_HZ, read_wav
-from processing.side_by_side import side_by_side
 
 Floats = NDArray[np.floating[Any]]
 Spectra = NDArray[np.complex64]
@@ -25,7 +24,7 @@ HOP_S = HOP / SPEECH_RATE_HZ
 BINS = WINDOW // 2 + 1
 BLOCK_HOPS = 7500  # a minute
 _VAD_HOP = 512  # samples; the frame of Silero VAD at 16 kHz
-_LEAD = 128  # hops heard before and after each block: the detector's memory is warm, late sound is at hand
+LEAD = 128  # hops heard before and after each block: the detector's memory is warm, late sound is at hand
 _BANDS, _LOWEST_HZ, _HIGHEST_HZ = 28, 60.0, 7600.0
 _CLIPPED = 0.985
 _SHAPE = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
@@ -35,7 +34,7 @@ _SHAPE = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
 class Block:
     """A stretch of every microphone, with its lead on both sides; arrays are (microphones, ...).
 
-    ``inner``: which hops are the block's own. ``speech``: Silero's probability for each hop. ``clipped``: share of each
+    ``inner``: which hops are the block's own. ``speech``: the chances of speech for each hop. ``clipped``: share of each
     hop's samples at full scale.
     """
 
@@ -51,21 +50,36 @@ class Block:
 
 
 def blocks(
-    microphones: Sequence[Microphone], block_hops: int = BLOCK_HOPS, every: int = 1
+    microphones: Sequence[Microphone],
+    chances: Sequence[Floats],
+    block_hops: int = BLOCK_HOPS,
+    every: int = 1,
 ) -> Iterator[Block]:
-    """Block after block of 16 kHz mono WAVs, or every so many; a file that ends early goes on in silence."""
+    """Block after block of 16 kHz mono WAVs, or every so many; a file that ends early goes on in silence.
+
+    ``chances``: of each microphone, hop by hop, as :func:`processing.regions.chances_of` finds them.
+    """
     hops = hops_of(microphones)
     for first in range(0, hops, block_hops * every):
         count = min(block_hops, hops - first)
-        sounds = np.stack([_stretch(each, first - _LEAD, count + 2 * _LEAD) for each in microphones])
+        sounds = np.stack([stretch(each, first - LEAD, count + 2 * LEAD) for each in microphones])
         clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(sounds), -1, HOP).mean(axis=2, dtype=np.float32)
         yield Block(
             first,
-            slice(_LEAD, _LEAD + count),
+            slice(LEAD, LEAD + count),
             np.stack([_spectrum(sound) for sound in sounds]),
-            np.stack(list(side_by_side(speech_chances, sounds, len(sounds)))),
+            np.stack([_part(each, first - LEAD, count + 2 * LEAD) for each in chances]),
             clipped,
         )
+
+
+def _part(chances: Floats, first_hop: int, hops: int) -> Floats:
+    """``hops`` of them from ``first_hop`` on; none beyond either end."""
+    part = np.zeros(hops, np.float32)
+    begin, end = max(0, first_hop), min(len(chances), first_hop + hops)
+    if begin < end:
+        part[begin - first_hop : end - first_hop] = chances[begin:end]
+    return part
 
 
 def hops_of(microphones: Sequence[Microphone]) -> int:
@@ -77,7 +91,8 @@ def hops_of(microphones: Sequence[Microphone]) -> int:
     return -(-longest // _VAD_HOP) * (_VAD_HOP // HOP)
 
 
-def _stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
+def stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
+    """(hops * HOP,) samples from ``first_hop`` on; silence before the beginning and after the end."""
     start_s, end_s = first_hop * HOP_S, (first_hop + hops) * HOP_S
     before = max(0, -first_hop) * HOP
     mixed = np.zeros(hops * HOP, np.float32)

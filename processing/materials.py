@@ -185,7 +185,7 @@ def summarise(pipeline: Pipeline, case: Case) -> dict[str, Any]:
         "cameras": probe["cameras"],
         "main_camera": probe["main_camera"],
         "notes": _notes(pipeline, case),
-        "speech": {**pipeline.results.told(case, "transcribe"), **pipeline.results.told(case, "redact")},
+        "speech": {**pipeline.results.told(case, "merge"), **pipeline.results.told(case, "redact")},
         "faces": pipeline.results.told(case, "blur")["cameras"],
         "verification": _verification(pipeline, case),
         "package": pipeline.results.told(case, "package"),

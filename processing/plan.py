@@ -18,9 +18,11 @@ STEPS = (
     Step("ingest"),
     Step("probe", ("ingest",)),
     Step("audio", ("ingest", "probe")),
-    Step("speakers", ("audio",)),
+    Step("regions", ("audio",)),
+    Step("speakers", ("audio", "regions")),
     Step("transcribe", ("audio", "speakers")),
-    Step("redact", ("ingest", "probe", "audio", "speakers", "transcribe"), edited=True),
+    Step("merge", ("speakers", "transcribe")),
+    Step("redact", ("ingest", "probe", "audio", "speakers", "merge"), edited=True),
     Step("faces", ("ingest", "probe")),
     Step("blur", ("ingest", "probe", "faces"), edited=True),
     Step("verify", ("ingest", "probe", "blur"), edited=True),
@@ -31,7 +33,7 @@ STEP_BY_NAME = {step.name: step for step in STEPS}
 # Branches of one stage run side by side: sound and picture have nothing to say to each other before the stream.
 STAGES = (
     (("ingest", "probe"),),
-    (("audio", "speakers", "transcribe", "redact"), ("faces", "blur")),
+    (("audio", "regions", "speakers", "transcribe", "merge", "redact"), ("faces", "blur")),
     (("verify",), ("stream",)),
     (("package",),),
 )

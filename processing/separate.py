@@ -78,11 +78,14 @@ class Voices:
     lulls: NDArray[np.bool_]
 
 
-def survey(microphones: Sequence[Microphone], owned: Sequence[bool]) -> Scene:
-    """Look through at most 15 minutes, spread over the recording; ``owned``: microphones that may have a voice."""
+def survey(microphones: Sequence[Microphone], chances: Sequence[Floats], owned: Sequence[bool]) -> Scene:
+    """Look through at most 15 minutes, spread over the recording; ``owned``: microphones that may have a voice.
+
+    ``chances``: of speech in each microphone, hop by hop.
+    """
     every = max(1, -(-hops_of(microphones) // (_SAMPLE_HOPS * _SAMPLES)))
     powers_of, speech_of = [], []
-    for block in blocks(microphones, _SAMPLE_HOPS, every):
+    for block in blocks(microphones, chances, _SAMPLE_HOPS, every):
         powers_of.append((block.powers @ bands())[:, block.inner])
         speech_of.append(block.speech[:, block.inner])
     powers, speech = np.concatenate(powers_of, axis=1), np.concatenate(speech_of, axis=1)
@@ -233,15 +236,15 @@ def shifted(rows: Floats, hops: int) -> Floats:
     return rows[at]
 
 
-def listen(microphones: Sequence[Microphone], scene: Scene) -> Voices:
+def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
-    parts = [_heard(block, scene) for block in blocks(microphones)]
-    chances, powers, anybody, levels_db, clipped = (
+    parts = [_heard(block, scene) for block in blocks(microphones, chances)]
+    separated, powers, anybody, levels_db, clipped = (
         np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)
     )
     around_db = _around_db(10 ** (levels_db[~scene.deaf] / 10), _LULL_HOPS)
     lulls = np.asarray((around_db < _LULL_DB).all(axis=0))
-    return Voices(chances, powers, anybody, levels_db, clipped, lulls)
+    return Voices(separated, powers, anybody, levels_db, clipped, lulls)
 
 
 def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:

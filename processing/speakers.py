@@ -8,6 +8,7 @@ from pathlib import Path
 
 from config.settings import SpeechSettings
 from processing.diarize import turns_per_microphone
+from processing.hearing import Floats
 from processing.media import Progress, no_progress
 from processing.mixed import separate_or_unknown
 from processing.transcript import Turn
@@ -25,16 +26,20 @@ class Found:
 
 
 def turns_of(
-    channels: Mapping[str, Path], settings: SpeechSettings, progress: Progress = no_progress
+    channels: Mapping[str, Path],
+    settings: SpeechSettings,
+    progress: Progress = no_progress,
+    *,
+    heard_before: Mapping[str, Floats] | None = None,
 ) -> Found:
     """Turns, ordered by start, in synchronised 16 kHz mono WAVs by role.
 
     A single channel that several people share is separated by pyannote.audio; without it, or when it fails, the turns
-    are kept with the role 'unknown'.
+    are kept with the role 'unknown'. ``heard_before`` as for :func:`turns_per_microphone`.
     """
     if len(channels) == 1 and SHARED.issuperset(channels):
         turns, note = separate_or_unknown(next(iter(channels.values())), settings, progress)
         return Found(tuple(turns), note)
-    turns = turns_per_microphone(channels)
+    turns = turns_per_microphone(channels, heard_before)
     progress(1.0)
     return Found(tuple(turns))

@@ -63,11 +63,30 @@ def _channels(job: Job) -> dict[str, Path]:
     return {path.stem: path for path in sorted(job.inputs["audio"].glob("*.wav"))}
 
 
+def regions(job: Job) -> Result:
+    """Where there is speech in each microphone."""
+    import numpy as np
+
+    from processing.regions import all_chances, regions_of
+
+    chances = all_chances(_channels(job), job.progress)
+    for role, each in chances.items():
+        np.save(job.out / f"{role}.npy", each)
+    spoken = {role: regions_of(each) for role, each in chances.items()}
+    write_json(job.out / "regions.json", spoken)
+    return {
+        "speech_s": {role: round(sum(end - start for start, end in each), 1) for role, each in spoken.items()}
+    }
+
+
 def speakers(job: Job) -> Result:
     """Who speaks when, from which microphone hears whom best."""
+    import numpy as np
+
     from processing import rttm, speakers
 
-    found = speakers.turns_of(_channels(job), job.speech, job.progress)
+    heard = {path.stem: np.load(path, allow_pickle=False) for path in job.inputs["regions"].glob("*.npy")}
+    found = speakers.turns_of(_channels(job), job.speech, job.progress, heard_before=heard)
     notes = [found.note] if found.note else []
     write_json(job.out / "turns.json", [turn.to_dict() for turn in found.turns])
     write_json(job.out / "notes.json", notes)
@@ -80,13 +99,23 @@ def speakers(job: Job) -> Result:
 
 
 def transcribe_step(job: Job) -> Result:
-    """What was said, word by word; nothing of it leaves before it is redacted."""
+    """What was said, word by word, as the model heard it; nothing of it leaves before it is redacted."""
     from processing import transcribe
     from processing.transcript import Turn
 
     turns = [Turn.from_dict(raw) for raw in read_json(job.inputs["speakers"] / "turns.json")]
+    heard = transcribe.recognise(_channels(job), turns, job.speech, job.progress)
+    write_json(job.out / "heard.json", heard.to_dict())
+    return {"turns": len(heard.said), "unheard": len(heard.unheard)}
+
+
+def merge_step(job: Job) -> Result:
+    """Who said what: words and speakers become the transcript."""
+    from processing.merge import Recognised, merge
+
     notes = tuple(note["code"] for note in read_json(job.inputs["speakers"] / "notes.json"))
-    text = transcribe.transcribe(_channels(job), turns, job.speech, job.progress, notes=notes)
+    heard = Recognised.from_dict(read_json(job.inputs["transcribe"] / "heard.json"))
+    text = merge(heard, job.speech, notes=notes)
     write_json(job.out / "transcript.json", text.to_dict())
     spoken = sorted({line.role for line in text.lines})
     return {"lines": len(text.lines), "speakers": spoken, "model": text.model}
@@ -104,7 +133,7 @@ def redact(job: Job) -> Result:
     edits = parse_redaction_edits(job.params["edits"])
     turns = [Turn.from_dict(raw) for raw in read_json(job.inputs["speakers"] / "turns.json")]
     done = protect.protect(
-        Transcript.from_dict(read_json(job.inputs["transcribe"] / "transcript.json")), names, edits
+        Transcript.from_dict(read_json(job.inputs["merge"] / "transcript.json")), names, edits
     )
     transcribe.write_outputs(done.transcript, turns, job.params["case"], job.out)
     write_json(job.out / "spans.json", done.secret_list())
@@ -135,7 +164,9 @@ def redact(job: Job) -> Result:
 
 SPEECH_FUNCTIONS: dict[str, Callable[[Job], Result]] = {
     "audio": audio_step,
+    "regions": regions,
     "speakers": speakers,
     "transcribe": transcribe_step,
+    "merge": merge_step,
     "redact": redact,
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -16,16 +14,14 @@ from config.settings import SpeechSettings
 from processing.audio import Source, speech_wav, wav_seconds
 from processing.captions import to_srt, to_webvtt
 from processing.clock import correct_clock
-from processing.lexicon import Lexicon, load_lexicon
 from processing.media import Progress, no_progress, part_of
+from processing.merge import Recognised, merge
 from processing.names import RegisteredName
 from processing.plain_text import to_text
 from processing.protect import protect
-from processing.punctuation import normalise_words, punctuate
 from processing.rttm import to_rttm
 from processing.speakers import turns_of
-from processing.suggest import suggest
-from processing.transcript import Line, Transcript, Turn, Word
+from processing.transcript import Transcript, Turn, Word
 from processing.whisper import Heard, Recogniser, asking_of
 from processing.windows import Window, windows_of
 
@@ -40,14 +36,24 @@ def transcribe(
     *,
     notes: tuple[str, ...] = (),
 ) -> Transcript:
-    """Recognise ``turns`` in the 16 kHz mono WAVs ``channels`` (by role).
+    """:func:`recognise` and :func:`processing.merge.merge` in one. Raises ModelMissing."""
+    return merge(recognise(channels, turns, settings, progress), settings, notes=notes)
+
+
+def recognise(
+    channels: Mapping[str, Path],
+    turns: Sequence[Turn],
+    settings: SpeechSettings,
+    progress: Progress = no_progress,
+) -> Recognised:
+    """The words of ``turns`` in the 16 kHz mono WAVs ``channels`` (by role).
 
     A turn is heard in its own channel, else in that of its role, else in the first. A turn whose recognition breaks down is
     listed in ``unheard`` and costs no other. Raises ModelMissing.
     """
     if not turns or not channels:
         progress(1.0)
-        return Transcript(settings.language, settings.model, notes=notes)
+        return Recognised()
     recogniser = Recogniser(settings)
     words: dict[Turn, list[Word]] = {}
     unheard: set[Turn] = set()
@@ -59,12 +65,9 @@ def transcribe(
             words.setdefault(heard.piece.turn, []).extend(heard.words)
         progress(min(1.0, batch[-1].pieces[-1].end_s / last_s))
     progress(1.0)
-    lexicon = load_lexicon()
-    lines = [line for turn, said in words.items() if (line := _line(turn, said, lexicon)) is not None]
-    lines.sort(key=lambda line: (line.start_s, line.end_s, line.role))
+    said = tuple((turn, tuple(each)) for turn, each in words.items())
     failed = tuple(sorted(unheard, key=lambda turn: (turn.start_s, turn.end_s, turn.role)))
-    duration_s = round(max(map(wav_seconds, channels.values())), 3)
-    return Transcript(settings.language, settings.model, tuple(lines), failed, duration_s, notes)
+    return Recognised(said, failed, round(max(map(wav_seconds, channels.values())), 3))
 
 
 def _batches(windows: Iterator[Window], size: int) -> Iterator[list[Window]]:
@@ -84,16 +87,6 @@ def _hear(recogniser: Recogniser, windows: Sequence[Window], unheard: set[Turn])
         log.warning("recognition failed", start_s=turn.start_s, role=turn.role, error=str(error)[:200])
         unheard.add(turn)
         return []
-
-
-def _line(turn: Turn, said: Sequence[Word], lexicon: Lexicon) -> Line | None:
-    """The line of one turn with its marks and suggestions; None where nothing was said."""
-    plain = normalise_words(said)
-    if not re.search(r"\w", "".join(word.text for word in plain)):
-        return None
-    marked = punctuate(plain)
-    line = Line.heard(turn, marked, punctuation_added=marked != plain)
-    return replace(line, suggestions=suggest(line.words, lexicon))
 
 
 def transcribe_files(

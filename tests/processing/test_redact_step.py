@@ -41,7 +41,7 @@ def words_of(text: str, start_s: float, each_s: float) -> tuple[Word, ...]:
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Two microphones in both of which the patient tells name and telephone number from 2 s on."""
     root = tmp_path_factory.mktemp("inputs")
-    folders = {name: root / name for name in ("ingest", "probe", "audio", "speakers", "transcribe")}
+    folders = {name: root / name for name in ("ingest", "probe", "audio", "speakers", "merge")}
     for folder in folders.values():
         folder.mkdir()
     voice = 0.3 * speech(9, 5, RATE_HZ)
@@ -61,7 +61,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
         ("probe", "plan.json", plan),
         ("speakers", "turns.json", [turn.to_dict()]),
         ("audio", "clock.json", {"expert": asdict(ClockFit()), "patient": asdict(ClockFit())}),
-        ("transcribe", "transcript.json", text.to_dict()),
+        ("merge", "transcript.json", text.to_dict()),
     ):
         (folders[name] / file).write_text(json.dumps(content))
     return Recording(folders, (2.0 + 2 * 0.2, 2.0 + 5 * 0.2), voice)
