@@ -75,6 +75,8 @@ GUESSED = (400.0, 0.010, 0.08)
 SEVERAL_LIGHTS = (250.0, 0.008, 0.10)
 ONE_LIGHT = (300.0, 0.010, 0.15)
 ONE_LIGHT_SLOPE = 0.6
+# What usual lamps' Duv of 0.004 does to the colours of other lights, in kelvin and Duv.
+UNKNOWN_DUV = (80.0, 0.004)
 CHART_ERROR_BEST, CHART_ERROR_KNOWN = 0.006, 0.018
 
 
@@ -83,12 +85,13 @@ class Meter:
     """What the reference meter showed at the card. Uncertainties expanded (k = 2): relative, and kelvin.
 
     ``spectrum`` where the meter is a spectrometer; ``cct_k`` and ``duv`` are then taken from it. ``lamp`` is what
-    kind of light it is, where that is known: it tells the spectrum well enough for daylight and incandescent lamps.
+    kind of light it is, where that is known: it tells spectrum and Duv well enough for daylight and incandescent
+    lamps. A ``duv`` that nothing tells is taken for 0, for a wider uncertainty.
     """
 
     lux: float
     cct_k: float
-    duv: float = 0.0
+    duv: float | None = None
     spectrum: Spectrum | None = None
     lux_uncertainty: float = 0.05
     cct_uncertainty_k: float = 50.0
@@ -97,6 +100,10 @@ class Meter:
     @property
     def is_known(self) -> bool:
         return self.spectrum is not None or self.lamp in ("daylight", "incandescent")
+
+    @property
+    def is_white_known(self) -> bool:
+        return self.is_known or self.duv is not None
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ def calibrate(
     CalibrationRejected with the flaw.
     """
     if not views or light.card is None:
-        raise CalibrationRejected(flaw="no_card_region", detail="")
+        raise CalibrationRejected(flaw="no_card_region", detail="–")
     response_error = None
     charts = [_Chart.of(view, chart) for view in views] if chart is not None else []
     if response is None:
@@ -160,6 +167,8 @@ def calibrate(
     if lux_error is not None and lux_error > LOCK_ERROR_MAX:
         raise CalibrationRejected(flaw="not_locked", detail=f"{lux_error:.0%}")
     cct_u, duv_u, lux_u = fit.uncertainty
+    if not all(view.meter.is_white_known for view in views):
+        cct_u, duv_u = float(np.hypot(cct_u, UNKNOWN_DUV[0])), float(np.hypot(duv_u, UNKNOWN_DUV[1]))
     last, meter = views[-1], views[-1].meter
     a, b, c = (_row(row) for row in fit.matrix)
     return Calibrated(
@@ -224,11 +233,11 @@ class _Chart:
                 )
                 pixels = cut(view.pictures, place, PATCH_INSET)
                 if pixels.size < 3 * 16:
-                    raise CalibrationRejected(flaw="chart_too_small", detail="")
+                    raise CalibrationRejected(flaw="chart_too_small", detail="–")
                 found.append(pixels.reshape(-1, 3))
         neutral = [float(patch.mean()) for patch in found[NEUTRAL]]
         if any(a <= b for a, b in pairwise(neutral)):
-            raise CalibrationRejected(flaw="no_chart", detail="")
+            raise CalibrationRejected(flaw="no_chart", detail="–")
         whole = np.array([_share_cut_off(patch) <= CLIPPED_SHARE for patch in found])
         if whole.sum() < PATCHES_MIN or not whole[NEUTRAL].sum() >= 3:
             raise CalibrationRejected(flaw="chart_clipped", detail=f"{whole.sum()} / 24")
@@ -252,7 +261,7 @@ def _card(view: View, light: Light, response: Response) -> Card:
     try:
         return find_card(view.pictures, light.card, response, light.witnesses)
     except Unusable as error:
-        raise CalibrationRejected(flaw=error.reason, detail="") from error
+        raise CalibrationRejected(flaw=error.reason, detail="–") from error
 
 
 def _find_response(
@@ -427,9 +436,12 @@ def _white(meter: Meter) -> Floats:
     if meter.spectrum is not None:
         xyz = on_grid(meter.spectrum.wavelengths_nm, meter.spectrum.power) @ observer()
         return np.asarray(xyz / xyz[1], dtype=np.float64)
+    if meter.lamp == "daylight" and meter.duv is None and 4000 <= meter.cct_k <= 25_000:
+        xy = colour.temperature.CCT_to_xy_CIE_D(meter.cct_k)
+        return np.asarray(colour.xy_to_XYZ(xy), dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        uv = colour.temperature.CCT_to_uv_Ohno2013(np.array([meter.cct_k, meter.duv]))
+        uv = colour.temperature.CCT_to_uv_Ohno2013(np.array([meter.cct_k, meter.duv or 0.0]))
     return np.asarray(colour.xy_to_XYZ(colour.UCS_uv_to_xy(uv)), dtype=np.float64)
 
 

@@ -69,4 +69,4 @@ def _toml(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(each) for each in value)}]"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else str(value)

@@ -83,11 +83,11 @@ def load_spectrum(path: Path) -> Spectrum:
 
 def _decoded(raw: bytes, name: str) -> str:
     if raw.startswith((OLE2, b"PK\x03\x04")):
-        raise SpectrumRejected(name=name, flaw="workbook", detail="")
+        raise SpectrumRejected(name=name, flaw="workbook", detail="–")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", "replace")
     if b"\0" in raw:
-        raise SpectrumRejected(name=name, flaw="not_text", detail="")
+        raise SpectrumRejected(name=name, flaw="not_text", detail="–")
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             return raw.decode(encoding)
@@ -157,7 +157,7 @@ class _Xml:
         return _checked(self.name, self._rows, 1.0 if quantity == "irradiance" else None, date, {})
 
     def _refuse(self, *_: object) -> None:
-        raise SpectrumRejected(name=self.name, flaw="document_type", detail="")
+        raise SpectrumRejected(name=self.name, flaw="document_type", detail="–")
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._text = ""
@@ -273,7 +273,7 @@ def _checked(
     if steps[inside].mean() > MEAN_STEP_NM or steps[inside].max() > GAP_NM:
         raise SpectrumRejected(name=name, flaw="too_coarse", detail=f"{steps[inside].max():g} nm")
     if power[(wavelengths >= RANGE_NM[0]) & (wavelengths <= RANGE_NM[1])].max() <= 0:
-        raise SpectrumRejected(name=name, flaw="dark", detail="")
+        raise SpectrumRejected(name=name, flaw="dark", detail="–")
     visible = power[(wavelengths >= RANGE_NM[0]) & (wavelengths <= RANGE_NM[1])]
     if -visible[visible < 0].sum() > NOISE_SHARE * visible[visible > 0].sum():
         raise SpectrumRejected(name=name, flaw="negative", detail=f"{visible.min():g}")

@@ -66,6 +66,9 @@ def calibrate(
     cct: Annotated[
         list[float] | None, typer.Option(min=1500, max=20_000, help=both("cli.light.opt.cct"))
     ] = None,
+    duv: Annotated[
+        list[float] | None, typer.Option(min=-0.05, max=0.05, help=both("cli.light.opt.duv"))
+    ] = None,
     image: Images = None,
     spectrum: Annotated[list[Path] | None, typer.Option(help=both("cli.light.opt.meter-spectrum"))] = None,
     lamp: Annotated[
@@ -90,7 +93,7 @@ def calibrate(
     light = room.light or Light()
     if card:
         light = light.model_copy(update={"card": _region(card)})
-    meters = _meters(lux, cct or [], spectrum or [], lamp)
+    meters = _meters(lux, cct or [], duv or [], spectrum or [], lamp)
     views = _views(meters, image or [], exposure_s or [1.0], f_number, iso, room, light)
     found = light_calibrate.calibrate(views, light, _region(chart) if chart else None)
     if write:
@@ -146,7 +149,9 @@ def _region(text: str) -> Region:
     return x0, y0, x1, y1
 
 
-def _meters(lux: list[float], cct: list[float], spectra: list[Path], lamp: Lamp | None) -> list[Meter]:
+def _meters(
+    lux: list[float], cct: list[float], duv: list[float], spectra: list[Path], lamp: Lamp | None
+) -> list[Meter]:
     from capture.light_calibrate import Meter
     from capture.spectrum import measure_spectrum
     from capture.spectrum_file import load_spectrum
@@ -155,10 +160,12 @@ def _meters(lux: list[float], cct: list[float], spectra: list[Path], lamp: Lamp 
         raise RequestRejected(problem="as many --spectrum as --lux")
     if not spectra and len(cct) != len(lux):
         raise RequestRejected(problem="as many --cct as --lux (or a --spectrum for each)")
+    if duv and len(duv) != len(lux):
+        raise RequestRejected(problem="as many --duv as --lux")
     found = []
     for index, value in enumerate(lux):
         if not spectra:
-            found.append(Meter(value, cct[index], lamp=lamp))
+            found.append(Meter(value, cct[index], duv[index] if duv else None, lamp=lamp))
             continue
         spectrum = load_spectrum(spectra[index])
         seen = measure_spectrum(spectrum)
@@ -191,7 +198,7 @@ def _views(
     for index, meter in enumerate(meters):
         pictures = read_image(images[index]) if images else _pictures(None, room, light)
         if pictures is None:
-            raise CalibrationRejected(flaw="no_camera", detail="")
+            raise CalibrationRejected(flaw="no_camera", detail="–")
         views.append(View(pictures, meter, exposures[index], f_number, iso))
     return views
 
@@ -210,9 +217,9 @@ def _tell(found: LightCheck) -> None:
             shown = f"{reading.value:.{digits}f} ± {reading.uncertainty or 0:.{digits}f} {reading.unit}"
         source = both(f"light.source.{reading.source}")
         line = f"{MARKS[reading.verdict]} {both(f'light.quantity.{name}')}: {shown} ({source})"
-        out.print(f"  {line} {both(f'light.reason.{reading.reason}')}", soft_wrap=True)
+        out.print(f"  {line}", soft_wrap=True)
     for key, numbers in advice(found):
-        out.print(f"  → {both(key, **numbers)}", soft_wrap=True)
+        out.print(f"  → {both(key, **numbers)}", markup=False, soft_wrap=True)
 
 
 def _tell_calibrated(found: Calibrated) -> None:
