@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from capture.lighting import LightCheck, Reading, Reason
 
 Advice = tuple[str, dict[str, str | float]]
+# Of half the accepted range: with more uncertainty than this hardly any light can pass.
+WIDE_SHARE = 0.9
 # What stops a measurement at all comes before what a lamp should be set to.
 _DIRECT: dict[Reason, str] = {
     "too_dim": "light.advice.too_dim",
@@ -36,7 +40,8 @@ def advice(check: LightCheck) -> list[Advice]:
 def _about(quantity: str, reading: Reading, check: LightCheck) -> Advice:
     value = reading.value or 0.0
     if reading.reason == "near_limit":
-        return f"light.advice.near_limit.{quantity}", {
+        wide = (reading.uncertainty or 0.0) > WIDE_SHARE * _half_range(quantity, check)
+        return f"light.advice.{'too_uncertain' if wide else 'near_limit'}.{quantity}", {
             "value": _shown(quantity, value),
             "uncertainty": _shown(quantity, reading.uncertainty or 0.0),
             "target": _shown(quantity, _target(quantity, check)),
@@ -53,6 +58,14 @@ def _about(quantity: str, reading: Reading, check: LightCheck) -> Advice:
     if check.lamps and quantity in ("illuminance", "cct"):
         return f"{key}.lamps", numbers | {"lamps": ", ".join(check.lamps)}
     return key, numbers
+
+
+def _half_range(quantity: str, check: LightCheck) -> float:
+    """Half the accepted range; infinite where it is open to one side."""
+    limits = check.limits
+    if quantity == "illuminance":
+        return (limits["lux_high"] - limits["lux_low"]) / 2
+    return (limits["cct_max_k"] - limits["cct_min_k"]) / 2 if quantity == "cct" else math.inf
 
 
 def _target(quantity: str, check: LightCheck) -> float:

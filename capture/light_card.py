@@ -22,6 +22,7 @@ Response = Literal["srgb", "bt709"] | float
 INSET = 0.1  # of the card's region, against its own border
 BLOCKS = 8  # the card is compared with itself in 8 x 8 blocks
 BLOCK_MIN_PX = 2
+WITNESS_MIN_PX = 6
 CLIPPED_CODE = 254
 CLIPPED_SHARE = 0.005
 LINEAR_MIN = 0.01  # below, one 8-bit step is more than 3 % of the value
@@ -71,7 +72,7 @@ def find_card(
     quarters = blocks.reshape(2, BLOCKS // 2, 2, BLOCKS // 2, 3).mean(axis=(1, 3)).reshape(4, 3)
     mean = quarters.mean(axis=0)
     for witness in witnesses:
-        other = _patch(pictures, witness, response).mean(axis=(0, 1))
+        other = _patch(pictures, witness, response, WITNESS_MIN_PX).mean(axis=(0, 1))
         if np.abs(_shares(other) - _shares(mean)).max() > WITNESS_SPREAD:
             raise Unusable("mixed_light")
     for picture in (pictures[0], pictures[-1]):
@@ -113,10 +114,12 @@ def cut(pictures: Pictures, region: Region, inset: float = INSET) -> Pictures:
     return found
 
 
-def _patch(pictures: Pictures, region: Region, response: Response) -> Floats:
+def _patch(
+    pictures: Pictures, region: Region, response: Response, side_px: int = BLOCKS * BLOCK_MIN_PX
+) -> Floats:
     """Linear colour (h, w, 3) of the region, averaged over frames that must agree and must not be cut off."""
     codes = cut(pictures, region)
-    if min(codes.shape[1:3]) < BLOCKS * BLOCK_MIN_PX:
+    if min(codes.shape[1:3]) < side_px:
         raise Unusable("no_card")
     if ((codes >= CLIPPED_CODE).mean(axis=(0, 1, 2)) > CLIPPED_SHARE).any():
         raise Unusable("clipped")

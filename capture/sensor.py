@@ -100,7 +100,7 @@ def _read_serial(sensor: Sensor, deadline: float) -> float | Problem:
             while time.monotonic() < deadline and len(heard) < MAX_BYTES:
                 heard += port.read(max(1, min(4096, port.in_waiting)))
                 # The first line may have begun before we listened, the last is not whole yet.
-                for line in heard.split(b"\n")[:-1]:
+                for line in heard.split(b"\n")[1:-1]:
                     value = lux_in(line.decode("utf-8", "replace").strip(), sensor.field)
                     if value is not None:
                         return value
