@@ -16,6 +16,7 @@ from api.commands import (
     case,
     consultation,
     demo,
+    light,
     machine,
     media,
     models,
@@ -55,6 +56,7 @@ app.command("transcribe", help=both("cli.transcribe"))(media.transcribe)
 app.add_typer(models.app, name="models", help=both("cli.models"))
 app.command("doctor", help=both("cli.doctor"))(machine.doctor)
 app.add_typer(consultation.app, name="consultation", help=both("cli.consultation"))
+app.add_typer(light.app, name="light", help=both("cli.light"))
 app.add_typer(people.app, name="user", help=both("cli.user"))
 app.add_typer(people.enrol_app, name="enrol", help=both("cli.enrol"))
 

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+# A rig file's whole vocabulary is found here.
+from capture.light_setup import Calibration, Light  # noqa: F401
 from config.errors import FfmpegMissing, RigRejected
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -86,50 +88,6 @@ class Microphone(Input):
         return self
 
 
-class Calibration(Part):
-    """What makes a camera a light meter: fixed exposure and a response measured once on site.
-
-    ``k`` is the gain in L = k*p*N^2/(t*ISO), cd/m2, for a linear pixel ``p`` in 0..1; ``response`` is ``"srgb"``
-    (IEC 61966-2-1) or the exponent of a plain power law; ``balance`` multiplies linear R, G, B so that a neutral
-    card under D65 gives equal channels. Uncertainties are expanded (k = 2): relative for lux, kelvin for CCT.
-    """
-
-    exposure_s: Annotated[float, Field(gt=0, le=10)]
-    f_number: Annotated[float, Field(gt=0, le=64)]
-    iso: Annotated[float, Field(gt=0)]
-    k: Annotated[float, Field(gt=0)]
-    response: Literal["srgb"] | Annotated[float, Field(ge=1, le=4)] = "srgb"
-    balance: tuple[
-        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
-    ] = (1.0, 1.0, 1.0)
-    lux_uncertainty: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    cct_uncertainty_k: Annotated[float, Field(gt=0)] = 150.0
-
-
-class Light(Part):
-    """What the light check looks at: a grey card seen by a calibrated camera, a lux sensor, a lamp's certificate.
-
-    ``card`` is the card's region as fractions of the frame (x0, y0, x1, y1), origin top left.
-    """
-
-    camera: str = ""
-    card: tuple[float, float, float, float] | None = None
-    reflectance: Annotated[float, Field(gt=0, le=1)] = 0.18
-    calibration: Calibration | None = None
-    lux: Annotated[float, Field(ge=0)] | None = None
-    lux_uncertainty: Annotated[float, Field(gt=0, lt=1)] = 0.10
-    cri: Annotated[float, Field(le=100)] | None = None
-    cri_uncertainty: Annotated[float, Field(gt=0)] = 2.0
-
-    @model_validator(mode="after")
-    def _card_lies_in_the_frame(self) -> Self:
-        if self.card is not None:
-            x0, y0, x1, y1 = self.card
-            if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
-                raise ValueError("card must be x0, y0, x1, y1 with 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1")
-        return self
-
-
 class Rig(Part):
     """Every input of a room. At least one; their names are the names of the recording's tracks."""
 
@@ -164,7 +122,7 @@ class Rig(Part):
         return {
             "camera": [each.public_dict() for each in self.camera],
             "microphone": [each.public_dict() for each in self.microphone],
-            "light": self.light.model_dump(mode="json", exclude_none=True) if self.light else None,
+            "light": self.light.public_dict() if self.light else None,
         }
 
     def ffmpeg_input(self, chosen: Camera | Microphone) -> list[str]:
@@ -254,6 +212,10 @@ def load_rig(path: Path) -> Rig:
 
 
 def _with_whole_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    light = raw.get("light")
+    if isinstance(light, dict) and isinstance(light.get("spectrum"), str) and light["spectrum"]:
+        raw = raw | {"light": light | {"spectrum": str(folder / light["spectrum"])}}
+
     def whole(entry: Any) -> Any:
         if isinstance(entry, dict) and entry.get("input") == "file" and isinstance(entry.get("source"), str):
             return entry | {"source": str(folder / entry["source"])} if entry["source"] else entry

@@ -6,6 +6,7 @@
     │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration TooLong
     │   │                               FaceCountWrong
     │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected TranscriptRejected
+    │   ├── SpectrumRejected            CalibrationRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
@@ -128,6 +129,14 @@ class ConsentFormRejected(InputRejected):
 
 class RigRejected(InputRejected):
     """data: problem."""
+
+
+class SpectrumRejected(InputRejected):
+    """A spectrometer's file. data: name, flaw (a code with words of its own), detail."""
+
+
+class CalibrationRejected(InputRejected):
+    """Pictures that cannot calibrate a camera as a light meter. data: flaw (a code with words), detail."""
 
 
 class RequestRejected(InputRejected):

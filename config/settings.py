@@ -124,6 +124,19 @@ class CaptureSettings(Section):
     lux_tolerance: Annotated[float, Field(gt=0, lt=1, description="accepted relative deviation")] = 0.10
     cct_min_k: Annotated[float, Field(gt=1000, description="lowest accepted CCT, K")] = 4000.0
     cct_max_k: Annotated[float, Field(gt=1000, description="highest accepted CCT, K")] = 5000.0
+    duv_max: Annotated[
+        float, Field(gt=0, le=0.05, description="accepted distance from white, Duv; ANSI C78.377 allows 0.006")
+    ] = 0.006
+    cri_min: Annotated[float, Field(gt=0, lt=100, description="lowest accepted colour rendering, Ra")] = 90.0
+    light_reading_max_age_h: Annotated[
+        float, Field(gt=0, description="hours for which a spectrometer's lux and CCT still count as now")
+    ] = 12.0
+    spectrum_max_age_days: Annotated[
+        int, Field(ge=1, description="days for which a spectrometer's Ra still counts")
+    ] = 180
+    certificate_max_age_days: Annotated[
+        int, Field(ge=1, description="days for which a lamp's certificate still counts")
+    ] = 1096
 
 
 class ProcessingSettings(Section):

@@ -63,7 +63,7 @@ def test_cct_is_within_150_k_and_lux_within_8_percent_of_the_known_light(illumin
     for lux in (500.0, 800.0, 1100.0):
         found = check_light(encode(scene(xy_of(illuminant), lux, noise=0.03)), light(), LIMITS)
         assert found.cct.value == pytest.approx(true_k, abs=150)
-        assert found.duv == pytest.approx(true_duv, abs=0.003)
+        assert found.duv.value == pytest.approx(true_duv, abs=0.003)
         assert found.illuminance.value == pytest.approx(lux, rel=0.08)
 
 
@@ -186,9 +186,11 @@ def test_the_result_is_plain_data() -> None:
 def test_every_verdict_and_reason_has_its_words(language: str) -> None:
     from babel.messages.pofile import read_po
 
-    path = Path(__file__).parents[2] / "api" / "locale" / language / "capture.po"
-    with path.open("rb") as file:
-        told = {message.id for message in read_po(file) if message.string}
+    folder = Path(__file__).parents[2] / "api" / "locale" / language
+    told = set()
+    for path in (folder / "capture.po", folder / "light.po"):
+        with path.open("rb") as file:
+            told |= {message.id for message in read_po(file) if message.string}
     wanted = {f"light.reason.{each}" for each in get_args(Reason)}
     wanted |= {f"light.verdict.{each}" for each in get_args(Verdict)}
     assert wanted | {f"light.source.{each}" for each in get_args(Source)} <= told

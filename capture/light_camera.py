@@ -1,0 +1,91 @@
+"""A calibrated camera as a light meter.
+
+Luminance of the card  L = k*Y*N^2/(t*ISO)  (k from calibration, Y linear luminance 0..1, N f-number, t exposure;
+ISO 2721); illuminance of a matt card of reflectance rho  E = pi*L/rho  (Lambert). Its colour is the light's, for a
+grey card; CCT and Duv after Ohno (2014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from capture.light_card import Card, Floats, Unusable, find_card
+from capture.light_setup import Calibration, Light
+from capture.spectrum import whites_of
+
+# IEC 61966-2-1, linear sRGB to CIE XYZ, Y of white = 1.
+SRGB_TO_XYZ: Floats = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], dtype=np.float64
+)
+DUV_MAX = 0.02  # beyond this a colour is not a shade of white: it is no grey card
+CCT_RANGE_K = (1500.0, 20_000.0)
+STATED_AT_K = 4500.0  # where the calibration's uncertainty is stated; elsewhere it is the same in mired
+SURROUND_RATIO = 1.5  # between the card's contrast now and when it was calibrated
+
+
+@dataclass(frozen=True)
+class CameraReading:
+    """Values and expanded uncertainties (k = 2). ``cct_k`` and ``duv`` are None where the colour is not white."""
+
+    lux: float
+    lux_uncertainty: float
+    cct_k: float | None
+    duv: float | None
+    cct_uncertainty_k: float
+    duv_uncertainty: float
+
+
+def read_card(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], light: Light) -> CameraReading:
+    """What (n, h, w, 3) pictures of one moment say about the light. Raises Unusable.
+
+    ``light`` has a calibration and a card.
+    """
+    setup = light.calibration
+    if setup is None or light.card is None:
+        raise Unusable("no_card")
+    card = find_card(pictures, light.card, setup.response, light.witnesses)
+    if setup.surround is not None:
+        change = card.surround / setup.surround
+        if not 1 / SURROUND_RATIO < change < SURROUND_RATIO:
+            raise Unusable("no_card")
+    matrix = to_xyz(setup)
+    lux, lux_spread = _lux(card, matrix, setup, light.reflectance)
+    cct_k, duv, cct_spread_k = _cct(card, matrix, setup)
+    white = np.isfinite([cct_k, duv, cct_spread_k]).all() and abs(duv) <= DUV_MAX
+    if not white or not CCT_RANGE_K[0] < cct_k < CCT_RANGE_K[1]:
+        return CameraReading(lux, lux_spread, None, None, 0.0, 0.0)
+    return CameraReading(lux, lux_spread, cct_k, duv, cct_spread_k, setup.duv_uncertainty)
+
+
+def to_xyz(setup: Calibration) -> Floats:
+    """Linear R, G, B of this camera to XYZ, (3, 3)."""
+    matrix = SRGB_TO_XYZ if setup.matrix is None else np.array(setup.matrix, dtype=np.float64)
+    return np.asarray(matrix * np.array(setup.balance), dtype=np.float64)
+
+
+def _lux(card: Card, matrix: Floats, setup: Calibration, reflectance: float) -> tuple[float, float]:
+    """Illuminance and its expanded uncertainty, lx: calibration, unevenness and quantisation in quadrature."""
+    quarters = card.quarters @ matrix[1]
+    pixel = float(quarters.mean())
+    if pixel <= 0:
+        raise Unusable("not_white")
+    value = np.pi * setup.k * pixel * setup.f_number**2 / (setup.exposure_s * setup.iso) / reflectance
+    spread = 2 * float(quarters.std(ddof=1)) / 2 / pixel
+    quantised = 2 * float(card.step @ np.abs(matrix[1])) / np.sqrt(12) / pixel
+    return float(value), float(value * np.linalg.norm([setup.lux_uncertainty, spread, quantised]))
+
+
+def _cct(card: Card, matrix: Floats, setup: Calibration) -> tuple[float, float, float]:
+    """CCT in K, Duv, and the expanded uncertainty of the CCT in K."""
+    shifted = card.mean + np.diag(card.step / np.sqrt(12))
+    found = whites_of(np.vstack([card.mean, shifted, card.quarters]) @ matrix.T)
+    cct_k, duv = (float(value) for value in found[0])
+    quantised = 2 * np.linalg.norm(found[1:4, 0] - cct_k)
+    spread = found[4:, 0].std(ddof=1)
+    away = 0.0
+    if setup.reference_cct_k is not None:
+        away = setup.cct_slope * abs(cct_k - setup.reference_cct_k)
+    total = np.linalg.norm([(setup.cct_uncertainty_k + away) * (cct_k / STATED_AT_K) ** 2, quantised, spread])
+    return cct_k, duv, float(total)
