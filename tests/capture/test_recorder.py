@@ -146,21 +146,27 @@ def test_stop_closes_the_open_segments_and_keeps_them(tmp_path: Path) -> None:
     )
 
 
-def test_a_dying_input_is_named_after_the_others_were_closed_and_kept(tmp_path: Path) -> None:
+def test_a_dying_input_is_started_again_while_the_others_go_on(tmp_path: Path) -> None:
     rig = Rig(camera=(camera("testsrc2", "room", realtime=True), camera("testsrc2", "desk", realtime=True)))
+    stop = threading.Event()
     kept: list[Segment] = []
 
     def kill_desk(segment: Segment) -> None:
         kept.append(segment)
-        if segment.track == "desk" and segment.index == 0:
+        desk = [each for each in kept if each.track == "desk"]
+        if segment.track == "desk" and len(desk) == 1:
             os.kill(children_in(tmp_path / "desk")[0], signal.SIGKILL)
+        if len(desk) == 3:
+            stop.set()
 
-    with pytest.raises(DeviceFailed) as caught:
-        run(rig, tmp_path, 60, 1, also=kill_desk)
-    assert caught.value.data["input"] == "desk"
+    run(rig, tmp_path, 60, 1, stop, also=kill_desk)
+    desk = [each for each in kept if each.track == "desk"]
+    assert [each.index for each in desk] == list(range(len(desk)))
+    missing_s = desk[1].start_s - desk[0].start_s - desk[0].duration_s
+    assert 0 < missing_s < 3
     room = [each for each in kept if each.track == "room"]
     assert sum(len(frames(each.path)) for each in room) / FPS == pytest.approx(
-        room[-1].start_s + room[-1].duration_s, abs=0.05
+        room[-1].start_s + room[-1].duration_s - room[0].start_s, abs=0.05
     )
     assert children_in(tmp_path) == []
 

@@ -1,0 +1,89 @@
+"""One ffmpeg of the station: it ends with the station, is asked to close its file, and is killed when it does not."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from capture.rig import last_words
+from config.lifeline import ended_with_us
+
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # Linux
+PIPE_BYTES = 1 << 20  # sixteen seconds of sound: a station that is busy for a moment must not hold a child up
+
+
+class Child:
+    """Start it from a thread that lives as long as it: the kernel ends it with the thread that started it.
+
+    ``out`` and ``stamps`` are the reading ends of its standard output and of the pipe for time stamps.
+    """
+
+    def __init__(self, command: Callable[[str], list[str]], folder: Path | None) -> None:
+        self.out, out_end = _pipe()
+        self.stamps, stamps_end = _pipe()
+        # Unnamed, so that an address in ffmpeg's words is never left on the disk.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child is
+        self._kill_at: float | None = None
+        try:
+            self._process = subprocess.Popen(
+                command(f"pipe:{stamps_end}"),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out_end,
+                stderr=self._complaints,
+                pass_fds=(stamps_end,),
+                start_new_session=True,  # Ctrl-C in the terminal is for the station, which closes its children itself
+                # Orphaned, it would go on filming a patient with nobody to stop it.
+                preexec_fn=ended_with_us(signal.SIGTERM),  # noqa: PLW1509 - it calls prctl, nothing else
+            )
+        except BaseException:
+            self._complaints.close()
+            os.close(self.out)
+            os.close(self.stamps)
+            raise
+        finally:
+            os.close(out_end)
+            os.close(stamps_end)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def was_asked(self) -> bool:
+        return self._kill_at is not None
+
+    def end(self, patience_s: float) -> None:
+        """Ask it once to close its file and end; called again after ``patience_s``, kill it."""
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + patience_s
+            self._process.send_signal(signal.SIGTERM)
+        elif time.monotonic() >= self._kill_at:
+            self._process.kill()
+
+    def last_words(self) -> str:
+        """What it complained of, in one line and without secrets; call it once, after its end."""
+        with self._complaints:
+            self._complaints.seek(0)
+            words = last_words(self._complaints.read())
+        return words or f"ended with code {self._process.returncode}"
+
+
+def _pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    try:
+        fcntl.fcntl(writing, F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        pass  # not Linux, or the user's share of pipe memory is used up: the usual size then
+    return reading, writing
