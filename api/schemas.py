@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from archive.edits import MAX_DECISIONS, MAX_REGIONS, SPEECH
 from archive.identity import MAX_CHARACTERS, MAX_NAMES
-from archive.models import Case, Consent, Consultation, Resolution, Segment, User
+from archive.models import Case, Consent, Consultation, RecordingNote, Resolution, Segment, User
 from archive.terms import Decision, Finding, Kind, Role, State
 from processing.overrides import Overrides, RegionId, TrackNumbers
 from processing.redaction_edits import Addition, RedactionEdits, SpanId
@@ -30,6 +31,7 @@ Reason = Annotated[
 ]
 TrackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 MAX_SPANS = 500
+MAX_NOTE_CHARACTERS = 65_536
 
 
 class Request(BaseModel):
@@ -152,6 +154,50 @@ class TrackRequest(Request):
 class CompleteRequest(Request):
     tracks: Annotated[dict[TrackName, TrackRequest], Field(max_length=32)]
     seconds: Seconds
+    notes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """How many notes the station made: all of them have to be here."""
+
+
+class NoteRequest(Request):
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$")]
+    """The station's, so that sending it again changes nothing."""
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+    at_s: Seconds
+    data: dict[str, Any] = {}
+
+    @field_validator("data")
+    @classmethod
+    def _small(cls, value: dict[str, Any]) -> dict[str, Any]:
+        text = json.dumps(value, ensure_ascii=False)
+        # PostgreSQL refuses NUL in a text.
+        if len(text) > MAX_NOTE_CHARACTERS or "\\u0000" in text:
+            raise ValueError("the data of a note is too long or holds a NUL")
+        return value
+
+
+class NoteAnswer(BaseModel):
+    id: str
+    kind: str
+    at_s: float
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, note: RecordingNote) -> NoteAnswer:
+        return cls(id=note.id, kind=note.kind, at_s=note.at_s, data=note.data)
+
+
+class NotesAnswer(BaseModel):
+    notes: list[NoteAnswer]
+
+
+class StationAnswer(BaseModel):
+    """``recipient`` is the public half of the base's key: what a station seals to."""
+
+    base: str
+    name: str
+    zone: str
+    recipient: str
+    user: str
 
 
 class CaseState(BaseModel):

@@ -189,6 +189,22 @@ class Segment(Table):
     key: Mapped[str]
 
 
+class RecordingNote(Table):
+    """Something that happened while recording, as the station noted it: a gap, a chapter, a pause, the light, ...
+
+    ``at_s`` counts from the start of the recording; ``id`` is the station's.
+    """
+
+    __tablename__ = "recording_notes"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    at_s: Mapped[float]
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    kept_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
 class Case(Table):
     """A digital medical case (数字医案) on its way, or published."""
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -91,6 +93,28 @@ class Vault:
                     raise StoreUnavailable(store=str(self._folder), detail="cannot encrypt") from error
                 raise disk_full(self._folder) from error
             return self._store.put_file(key, folder / "sealed")
+
+    @property
+    def recipient(self) -> str:
+        """What stations seal to: the public half of the base's key."""
+        return str(self._base.to_public())
+
+    def take_over(self, case: str, arrived: Path, key: str, sha256: str) -> int:
+        """Keep what a station sealed to the base, sealed to the case instead; the size of the plain bytes.
+
+        The plain bytes pass through a pipe and never lie on a disk. Raises ChecksumMismatch, keeping nothing, when
+        ``arrived`` was not sealed for this base or what comes out of it is not what ``sha256`` says; NotFound for a case whose
+        identity was destroyed.
+        """
+        recipient = self._recipient(case)
+        with self._workspace() as folder:
+            passed = _reseal(arrived, folder / "sealed", self._base, recipient)
+            if passed.hexdigest != sha256:
+                raise ChecksumMismatch(
+                    name=key, expected=sha256, found=passed.hexdigest or "not for this base"
+                )
+            self._store.put_file(key, folder / "sealed")
+            return passed.size
 
     def seal_bytes(self, case: str, data: bytes, key: str) -> ObjectInfo:
         """As :meth:`seal_file`, for something small."""
@@ -175,6 +199,54 @@ class Vault:
             tempfile.TemporaryDirectory(prefix="sealed-", dir=self._folder) as folder,
         ):
             yield Path(folder)
+
+
+class _Passed:
+    """The plain bytes on their way from one seal to the other: counted, hashed and handed on."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.genuine = False
+
+    @property
+    def hexdigest(self) -> str:
+        """Empty when they did not prove genuine to the last."""
+        return self._digest.hexdigest() if self.genuine else ""
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        self.size += len(data)
+        return self._out.write(data)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
+def _reseal(source: Path, target: Path, identity: x25519.Identity, recipient: x25519.Recipient) -> _Passed:
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(write_fd, "wb") as into, source.open("rb") as sealed:
+        passed = _Passed(into)
+
+        def unseal() -> None:
+            with into:
+                try:
+                    pyrage.decrypt_io(sealed, passed, [identity])
+                    passed.genuine = True
+                except (pyrage.DecryptError, OSError):
+                    # Damaged, for another base, or nobody reads any more: it is not genuine, and whoever asked hears it.
+                    return
+
+        reader = threading.Thread(target=unseal, name="unseal")
+        with os.fdopen(read_fd, "rb") as outof, target.open("wb") as out:
+            reader.start()
+            try:
+                pyrage.encrypt_io(outof, out, [recipient])
+            finally:
+                outof.close()
+                reader.join()
+    return passed
 
 
 def _folder_of(case: str) -> str:

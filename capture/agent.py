@@ -1,7 +1,7 @@
 """The agent: one consultation from the light check to the core's confirmation. It always calls the core.
 
 Order of a capture: look at the light, ask the core to open the recording (refused without a signed consent), and
-only then start the devices. Closed segments are uploaded while recording goes on; when the network is away the
+only then start the devices. Closed segments are sealed and uploaded while recording goes on; when the network is away the
 recording continues and the spool keeps everything until :func:`resume` or this call brings it home.
 """
 
@@ -19,17 +19,19 @@ from typing import Any
 import structlog
 
 from capture.core import Core
+from capture.delivery import Delivery, extent_of
+from capture.entries import Session
 from capture.frames import grab_frames
 from capture.lighting import check_light
 from capture.recorder import Segment, record
 from capture.rig import Rig, ffmpeg_binary
-from capture.spool import Session, Spool
-from config.errors import Conflict, ConsentRefused, EmptyMedia, Unavailable, YianError
+from capture.seal import keep_facts
+from capture.spool import Spool
+from config.errors import ConsentRefused, EmptyMedia, Unavailable, YianError
 from config.settings import CaptureSettings
 
-OPEN_TRIES = 3
+ASK_TRIES = 3
 TRIES_AFTER_END = 6  # 1, 2, 4, 8, 16, ... s apart: about half a minute by default
-CONFIRM_ROUNDS = 3
 LIGHT_FRAMES = 3
 UPLOAD_SHARE = 0.1  # of the progress bar
 _log = structlog.get_logger(__name__)
@@ -63,7 +65,7 @@ def capture(
 ) -> CaptureResult:
     """Record ``consultation`` for ``seconds`` (or until ``stop``, or until files end) and upload it.
 
-    Raises, with nothing recorded: ConsentRefused and its kinds, CoreUnreachable, NotLoggedIn, Forbidden, NotFound,
+    Raises, with nothing recorded: ConsentRefused and its kinds, CoreUnreachable, NotLoggedIn, Forbidden, NotFound, BaseKeyChanged,
     FfmpegMissing, DeviceFailed of the light check. Raises after everything whole was kept and, where the core answers, uploaded:
     DeviceFailed, DiskFull; and ConsentRefused when the core withdraws its yes in mid-session, which stops recording
     at once. A core lost in mid-session is no error: see :class:`CaptureResult`.
@@ -71,28 +73,36 @@ def capture(
     for each in rig.inputs:
         ffmpeg_binary(each.input)  # a station that cannot record does not ask to
     light = _light(rig, settings)
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started_at = datetime.now(UTC)
     ending = stop or threading.Event()
+    local = uuid.uuid4().hex
     with Core(settings) as core, Spool(home) as spool:
-        recording = _open(core, rig, consultation, light, started_at, settings.upload_retry_s)
-        tracks = {each.name: {"kind": str(each.kind), "role": str(each.role)} for each in rig.inputs}
-        with spool.claim(recording):
-            session = spool.open(recording, consultation, started_at, tracks)
-            upload = _Upload(core, spool, session, settings.upload_retry_s, on_refused=ending.set)
-            upload.start()
+        recording = _ask(core, home, rig, consultation, light, started_at, local, settings.upload_retry_s)
+        session = spool.open(
+            local,
+            consultation=consultation,
+            kind="consultation",
+            started_at=started_at,
+            tracks={each.name: {"kind": str(each.kind), "role": str(each.role)} for each in rig.inputs},
+            rig=rig.public_dict(),
+            light=light,
+        )
+        spool.know(local, recording)
+        upload = _Upload(core, spool, local, settings.upload_retry_s, on_refused=ending.set)
+        upload.start()
 
-            def keep(segment: Segment) -> None:
-                spool.add(recording, segment)
-                upload.more()
+        def keep(segment: Segment) -> None:
+            spool.add(local, segment)
+            upload.more()
 
-            def recorded(share: float) -> None:
-                progress(share * (1 - UPLOAD_SHARE))
+        def recorded(share: float) -> None:
+            progress(share * (1 - UPLOAD_SHARE))
 
-            try:
-                record(rig, session.folder, seconds, settings.segment_s, keep, recorded, ending)
-            finally:
-                _close(spool, recording)
-                upload.finish()
+        try:
+            record(rig, session.folder, seconds, settings.segment_s, keep, recorded, ending)
+        finally:
+            spool.close(local)
+            upload.finish()
         if isinstance(upload.problem, ConsentRefused):
             raise upload.problem
         progress(1.0)
@@ -100,32 +110,41 @@ def capture(
 
 
 def resume(home: Path, settings: CaptureSettings) -> list[CaptureResult]:
-    """Upload what earlier calls left in the spool, oldest first; recordings of a running call are left alone.
+    """Upload what earlier calls, or the station, left in the spool, oldest first; what a living process records is left alone.
 
-    A recording whose station was killed is closed here with the segments that were whole. Raises nothing for a
+    A session whose station was killed is closed here with the segments that were whole. Raises nothing for a
     core that is away or refuses (NotLoggedIn only without a token): each result says what became of its recording.
     """
-    results = []
+    uploads: list[_Upload] = []
     away: YianError | None = None
     with Core(settings) as core, Spool(home) as spool:
-        for session in spool.unfinished():
-            with spool.claim(session.recording) as mine:
-                if not mine:
-                    continue
-                _close(spool, session.recording)
-                upload = _Upload(core, spool, session, settings.upload_retry_s, on_refused=lambda: None)
-                upload.problem = away  # waiting for the same core once is enough
-                upload.start(resumed=True)
-                upload.finish()
-                away = upload.problem if isinstance(upload.problem, Unavailable) else None
-                results.append(upload.result(None))
-    return results
+        for told in spool.interrupted():
+            away = away or _close(core, home, spool, told.local)
+        sessions = [each for each in spool.unfinished() if not spool.is_recorded(each.local)]
+        for session in sessions:
+            upload = _Upload(core, spool, session.local, settings.upload_retry_s)
+            upload.problem = away  # waiting for the same core once is enough
+            upload.run()
+            away = upload.problem if isinstance(upload.problem, Unavailable) else away
+            uploads.append(upload)
+        for upload in uploads:
+            # Those that let another session of the same visit go first.
+            upload.run()
+        return [upload.result(None) for upload in uploads]
 
 
-def _close(spool: Spool, recording: str) -> None:
-    """End a recording however it ended: what was closed and not yet journalled counts too."""
-    spool.recover(recording)
-    spool.mark_recorded(recording)
+def _close(core: Core, home: Path, spool: Spool, local: str) -> YianError | None:
+    """End a session however it ended; an error where what lies there plain could not be sealed yet."""
+    try:
+        keep_facts(home, core.station())
+    except YianError as error:
+        _log.warning("core_away", code=error.code)
+    try:
+        spool.close(local)
+    except YianError as error:
+        _log.warning("close_failed", local=local, code=error.code)
+        return error
+    return None
 
 
 def _light(rig: Rig, settings: CaptureSettings) -> dict[str, Any] | None:
@@ -135,38 +154,63 @@ def _light(rig: Rig, settings: CaptureSettings) -> dict[str, Any] | None:
     return check_light(frames, rig.light, settings).to_dict()
 
 
-def _open(
-    core: Core, rig: Rig, consultation: str, light: dict[str, Any] | None, started_at: str, retry_s: float
+def _ask(
+    core: Core,
+    home: Path,
+    rig: Rig,
+    consultation: str,
+    light: dict[str, Any] | None,
+    started_at: datetime,
+    local: str,
+    retry_s: float,
 ) -> str:
-    body = {"rig": rig.public_dict(), "light": light, "started_at": started_at}
-    key = str(uuid.uuid4())
-    for attempt in range(OPEN_TRIES - 1):
+    """The core's yes: the id of the recording. With it comes the key to seal to."""
+    body = {
+        "rig": rig.public_dict(),
+        "light": light,
+        "started_at": started_at.isoformat(timespec="milliseconds"),
+    }
+
+    def ask() -> str:
+        keep_facts(home, core.station())
+        return core.open(consultation, body, local)
+
+    for attempt in range(ASK_TRIES - 1):
         try:
-            return core.open(consultation, body, key)
+            return ask()
         except Unavailable:
             time.sleep(min(2.0**attempt, retry_s))
-    return core.open(consultation, body, key)
+    return ask()
 
 
 class _Upload:
-    """Brings one recording to the core in a thread of its own, until it is complete there or hope is given up."""
+    """Brings one session to the core, in a thread of its own while it is recorded, until it is complete there or hope
+    is given up."""
 
     def __init__(
-        self, core: Core, spool: Spool, session: Session, retry_s: float, on_refused: Callable[[], None]
+        self,
+        core: Core,
+        spool: Spool,
+        local: str,
+        retry_s: float,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
-        self._core, self._spool, self._session = core, spool, session
+        self._spool, self._local = spool, local
+        self._delivery = Delivery(core, spool, local)
         self._retry_s, self._on_refused = retry_s, on_refused
         self._fresh, self._ended = threading.Event(), threading.Event()
-        self._unsure = False
-        self._rounds = 0
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
-        self.case: str | None = None
+        self._done = False
         self.problem: YianError | None = None
 
-    def start(self, *, resumed: bool = False) -> None:
-        """``resumed``: ask first what the core has already."""
-        self._unsure = resumed
+    def start(self) -> None:
+        """While recording goes on."""
         self._thread.start()
+
+    def run(self) -> None:
+        """Now, for a session that is closed."""
+        self._ended.set()
+        self._run()
 
     def more(self) -> None:
         """A new segment is in the spool."""
@@ -179,24 +223,26 @@ class _Upload:
         self._thread.join()
 
     def result(self, light: dict[str, Any] | None) -> CaptureResult:
-        seconds, extents = self._extent()
+        session = self._spool.session(self._local)
+        seconds, extents = extent_of(self._spool.segments(self._local))
         counts = {name: extent["segments"] - len(extent["lost"]) for name, extent in extents.items()}
         return CaptureResult(
-            recording=self._session.recording,
-            consultation=self._session.consultation,
-            case=self.case,
+            recording=session.recording or session.local,
+            consultation=session.consultation,
+            case=session.case,
             seconds=seconds,
             segments=counts,
-            uploaded=self.case is not None,
+            uploaded=session.case is not None,
             problem=self.problem.to_dict() if self.problem else None,
             light=light,
         )
 
     def _run(self) -> None:
         failures = tries_after_end = 0
-        while self.case is None and self.problem is None:
+        while not self._done and self.problem is None:
             try:
-                self._step()
+                if not self._step():
+                    return
                 failures = tries_after_end = 0
             except Unavailable as error:
                 failures += 1
@@ -206,65 +252,34 @@ class _Upload:
                 else:
                     self._pause(min(2.0 ** (failures - 1), self._retry_s), error)
             except YianError as error:
-                _log.error("upload_refused", recording=self._session.recording, code=error.code)
+                _log.error("upload_refused", local=self._local, code=error.code)
                 self.problem = error
                 if isinstance(error, ConsentRefused):
+                    self._spool.refuse(self._local, error)
                     self._on_refused()
 
     def _pause(self, pause_s: float, error: YianError) -> None:
-        _log.warning("upload_waits", recording=self._session.recording, pause_s=pause_s, code=error.code)
+        _log.warning("upload_waits", local=self._local, pause_s=pause_s, code=error.code)
         if self._ended.is_set():
             time.sleep(pause_s)
         else:
             self._ended.wait(pause_s)
 
-    def _step(self) -> None:
-        """One piece of work; raises what the core says."""
-        recording = self._session.recording
-        if self._unsure:
-            self._reconcile()
-            self._unsure = False
-        elif waiting := self._spool.pending(recording):
-            self._core.put(recording, waiting[0])
-            self._spool.mark_uploaded(recording, waiting[0].track, waiting[0].index)
-        elif not self._ended.is_set():
+    def _step(self) -> bool:
+        """One piece of work; whether there may be more of it. Raises what the core says."""
+        session: Session = self._spool.session(self._local)
+        if session.state == "refused":
+            self._delivery.ask_again()
+            return True
+        self._fresh.clear()
+        ended = self._ended.is_set()
+        step = self._delivery.step()
+        if step == "done":
+            self._done = True
+            if not self._spool.segments(self._local):
+                raise EmptyMedia(name=self._local, detail="nothing was recorded")
+        elif step == "idle":
+            if ended:
+                return False
             self._fresh.wait()
-            self._fresh.clear()
-        elif not self._spool.segments(recording):
-            self._spool.complete(recording)
-            raise EmptyMedia(name=recording, detail="nothing was recorded")
-        elif self._reconcile():
-            self._complete()
-
-    def _reconcile(self) -> bool:
-        """Make the spool agree with what the core lists, checksum by checksum; whether the core has everything."""
-        recording = self._session.recording
-        held = self._core.segments(recording)
-        lost = 0
-        for each in self._spool.segments(recording):
-            confirmed = held.get((each.track, each.index)) == each.sha256
-            self._spool.mark_uploaded(recording, each.track, each.index, confirmed=confirmed)
-            lost += not confirmed
-        self._rounds += 1
-        if lost and self._rounds > CONFIRM_ROUNDS:
-            raise Conflict(detail=f"the core lost {lost} segments again and again")
-        return not lost
-
-    def _complete(self) -> None:
-        seconds, extents = self._extent()
-        tracks = {name: self._session.tracks[name] | extent for name, extent in extents.items()}
-        case = self._core.complete(self._session.recording, tracks, seconds)
-        self._spool.complete(self._session.recording)
-        self.case = case
-
-    def _extent(self) -> tuple[float, dict[str, dict[str, Any]]]:
-        """Seconds in all, and by track how many segments there were and which of them were lost for good."""
-        segments = self._spool.segments(self._session.recording)
-        seconds = max((each.start_s + each.duration_s for each in segments), default=0.0)
-        extents: dict[str, dict[str, Any]] = {}
-        for name in self._session.tracks:
-            kept = {each.index for each in segments if each.track == name}
-            if kept:
-                count = max(kept) + 1
-                extents[name] = {"segments": count, "lost": sorted(set(range(count)) - kept)}
-        return round(seconds, 6), extents
+        return True

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from capture.recorder import Segment
+from capture.entries import Kept, Note, Withdrawal
 from capture.rig import redact
+from capture.seal import BaseFacts
 from config.errors import (
     ChecksumMismatch,
     Conflict,
@@ -25,6 +29,7 @@ from config.errors import (
 from config.settings import CaptureSettings
 
 CONNECT_S, ANSWER_S = 5.0, 30.0
+CHUNK_BYTES = 16 * 1024
 _RECORDING_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _BUSY = frozenset({408, 425, 429})
 
@@ -62,29 +67,29 @@ class Core:
             raise self._not_ours("no recording id")
         return recording
 
-    def put(self, recording: str, segment: Segment) -> None:
-        """Hand over one segment; returning means the core has its bytes. Raises ChecksumMismatch when the local
-        file is no longer what was recorded."""
-        try:
-            body = segment.path.read_bytes()
-        except FileNotFoundError as error:
-            raise NotFound(what="segment", id=f"{segment.track}/{segment.path.name}") from error
-        found = hashlib.sha256(body).hexdigest()
-        if found != segment.sha256:
-            name = f"{segment.track}/{segment.path.name}"
-            raise ChecksumMismatch(name=name, expected=segment.sha256, found=found)
+    def put(self, recording: str, kept: Kept, pace: Callable[[int], None] = lambda _size: None) -> None:
+        """Hand over one sealed segment; returning means the core has opened it and has its bytes.
+
+        ``pace`` is called with the size of each chunk before it is sent, and may wait. Raises ChecksumMismatch when
+        the local file is no longer what was sealed: then nothing is sent.
+        """
+        _check_whole(kept)
         headers = {
             "Content-Type": "application/octet-stream",
-            "X-Content-SHA256": segment.sha256,
-            "X-Start-S": f"{segment.start_s:.6f}",
-            "X-Duration-S": f"{segment.duration_s:.6f}",
+            "Content-Length": str(kept.sealed_size),
+            "X-Sealed-SHA256": kept.sealed_sha256,
+            "X-Content-SHA256": kept.sha256,
+            "X-Start-S": f"{kept.start_s:.6f}",
+            "X-Duration-S": f"{kept.duration_s:.6f}",
         }
-        path = f"/api/recordings/{recording}/tracks/{segment.track}/segments/{segment.index}"
+        path = f"/api/recordings/{recording}/tracks/{kept.track}/segments/{kept.index}"
         try:
-            self._call("PUT", path, content=body, headers=headers)
-        except (ChecksumMismatch, RequestRejected) as error:
+            answer = self._call("PUT", path, content=_chunks(kept.path, pace), headers=headers)
+        except RequestRejected as error:
             # It was whole when it left, so it was damaged on its way: another try is worth it.
             raise self._not_ours(str(error)) from error
+        if answer.get("sha256") != kept.sha256:
+            raise self._not_ours("no receipt")
 
     def segments(self, recording: str) -> dict[tuple[str, int], str]:
         """(track, index) -> sha256 of everything the core holds."""
@@ -94,14 +99,47 @@ class Core:
         except (KeyError, TypeError, ValueError) as error:
             raise self._not_ours("no list of segments") from error
 
-    def complete(self, recording: str, tracks: dict[str, dict[str, Any]], seconds: float) -> str:
-        """Close the recording; the id of its case. Raises Conflict while segments are missing."""
-        answer = self._call(
-            "POST", f"/api/recordings/{recording}/complete", json={"tracks": tracks, "seconds": seconds}
-        )
+    def note(self, recording: str, note: Note) -> None:
+        """Tell something that happened; the same note again changes nothing."""
+        answer = self._call("POST", f"/api/recordings/{recording}/notes", json=asdict(note))
+        if answer.get("id") != note.id:
+            raise self._not_ours("no receipt")
+
+    def complete(
+        self, recording: str, tracks: dict[str, dict[str, Any]], seconds: float, notes: int = 0
+    ) -> str:
+        """Close the recording; the id of its case. Raises SegmentsMissing while segments, or any of so many notes, are
+        not there."""
+        told = {"tracks": tracks, "seconds": seconds, "notes": notes}
+        answer = self._call("POST", f"/api/recordings/{recording}/complete", json=told)
         if "case" not in answer:
             raise self._not_ours("no case id")
         return str(answer["case"])
+
+    def withdraw(self, told: Withdrawal) -> None:
+        """Tell that a patient has taken the consent back; telling it again changes nothing."""
+        path = f"/api/consultations/{_quoted(told.consultation)}/consent/withdraw"
+        if "case" not in self._call("POST", path, json={"reason": told.reason}):
+            raise self._not_ours("no case id")
+
+    def station(self) -> BaseFacts:
+        """Whom this station serves, and the key to seal to."""
+        answer = self._call("GET", "/api/station")
+        try:
+            return BaseFacts(str(answer["base"]), str(answer["zone"]), str(answer["recipient"]))
+        except KeyError as error:
+            raise self._not_ours("no facts of the base") from error
+
+    def today(self, room: str) -> Any:
+        """Today's list of consultations, as plain data."""
+        answer = self._call("GET", "/api/station/today", params={"room": room})
+        if "visits" not in answer:
+            raise self._not_ours("no list of today")
+        return answer["visits"]
+
+    def tell_room(self, room: str, report: dict[str, Any]) -> None:
+        """The heartbeat: how the room is."""
+        self._call("PUT", f"/api/rooms/{_quoted(room)}/state", json=report)
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
@@ -135,6 +173,23 @@ class Core:
     def _not_ours(self, detail: str) -> CoreUnreachable:
         """What answers is not a core in order, whether nothing, a gateway or a hotel's log-in page: try again."""
         return CoreUnreachable(url=redact(self._url), detail=detail)
+
+
+def _check_whole(kept: Kept) -> None:
+    try:
+        with kept.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise NotFound(what="segment", id=kept.name) from error
+    if found != kept.sealed_sha256:
+        raise ChecksumMismatch(name=kept.name, expected=kept.sealed_sha256, found=found)
+
+
+def _chunks(path: Path, pace: Callable[[int], None]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            pace(len(chunk))
+            yield chunk
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

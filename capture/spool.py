@@ -1,195 +1,489 @@
-"""The spool: what the station has recorded and the core has not yet confirmed. It survives kill -9 and power loss.
+"""The spool: what the station has recorded. It survives kill -9 and power loss, and a thief reads nothing of it.
 
-``<home>/spool/journal.db`` (SQLite, synchronous=FULL) is the journal; ``<home>/spool/<recording>/`` holds the files. A
-file goes only after the core has confirmed its checksum *and* the whole recording is complete there.
+``<home>/spool/journal.db`` is the journal; ``<home>/spool/<local id>/`` holds the files. A closed segment is sealed to
+the base's key, then journalled, and only then its plain file goes; so after a crash at any point either the plain file
+or the journalled, sealed one is there, and :meth:`Spool.recover` seals what was left plain. A sealed file goes only after
+the core has confirmed every checksum of the *whole* session, and then not before some days have passed, unless
+the disk runs low or the patient's consent is withdrawn.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
+from capture.journal import Journal
 from capture.recorder import Segment, closed_segments
-from config.errors import AlreadyExists, DatabaseUnavailable, IllegalTransition, NotFound
+from capture.seal import PART_SUFFIX, SEALED_SUFFIX, read_facts, seal_file
+from config.errors import (
+    AlreadyExists,
+    ConsentWithdrawn,
+    IllegalTransition,
+    NotFound,
+    NotReady,
+    YianError,
+)
 
-_SCHEMA = """
-create table if not exists session (
-    recording text primary key, consultation text not null, started_at text not null,
-    tracks text not null, recorded integer not null default 0, complete integer not null default 0
-);
-create table if not exists segment (
-    recording text not null references session, track text not null, number integer not null,
-    file text not null, sha256 text not null, size integer not null,
-    start_s real not null, duration_s real not null, uploaded integer not null default 0,
-    primary key (recording, track, number)
-);
-"""
+__all__ = ["Note", "Spool"]
 
-
-@dataclass(frozen=True)
-class Session:
-    """One recording. ``tracks``: name -> {"kind", "role"}. ``recorded`` says that it was ended in order."""
-
-    recording: str
-    consultation: str
-    started_at: str
-    tracks: dict[str, dict[str, str]]
-    recorded: bool
-    folder: Path
+MEDIA_SUFFIXES = frozenset({".mkv", ".flac"})
+CLAIM_S = 2.0
+# A session that is gone on with on another day is another session; a clock that jumped must not stretch it either.
+LONGEST_BREAK_S = 24 * 3600.0
+_COLUMNS = (
+    "local, consultation, kind, started_at, tracks, rig, light, recording, case_id, state, problem, closed"
+)
+_KEPT = "track, number, file, sha256, size, sealed_sha256, sealed_size, start_s, duration_s"
 
 
 class Spool:
-    """The journal of one station. Safe to use from several threads; also while another process uses it."""
+    """The journal and files of one station. Safe to use from several threads; also while another process uses it.
+
+    Every call may raise DatabaseUnavailable or DiskFull; those that name a session, NotFound.
+    """
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._place = home / "spool"
         self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._journal = Journal(self._place / "journal.db")
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            self._place / "journal.db", check_same_thread=False, isolation_level=None, timeout=30.0
-        )
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        self._db.executescript(_SCHEMA)
+        self._claims: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.shut()
+
+    def shut(self) -> None:
+        """Let go of the journal and of every session; those still open are interrupted ones from now on."""
         with self._lock:
-            self._db.close()
+            for local in list(self._claims):
+                self._release(local)
+            self._journal.close()
+
+    # Recording.
 
     def open(
-        self, recording: str, consultation: str, started_at: str, tracks: dict[str, dict[str, str]]
+        self,
+        local: str,
+        *,
+        consultation: str,
+        kind: str,
+        started_at: datetime,
+        tracks: dict[str, dict[str, str]],
+        rig: dict[str, Any],
+        light: dict[str, Any] | None = None,
     ) -> Session:
-        """Begin a recording that the core has allowed. Raises AlreadyExists."""
-        try:
-            self._run(
-                "insert into session (recording, consultation, started_at, tracks) values (?, ?, ?, ?)",
-                recording,
-                consultation,
-                started_at,
-                json.dumps(tracks),
-            )
-        except sqlite3.IntegrityError as error:
-            raise AlreadyExists(what=f"recording {recording}") from error
-        self._folder(recording).mkdir(parents=True, exist_ok=True)
-        return self.session(recording)
+        """Begin a session; this process holds it until :meth:`close` or its own end.
 
-    def add(self, recording: str, segment: Segment) -> None:
-        """Journal a closed, synced segment. Adding it again changes nothing."""
-        self._run(
-            "insert or ignore into segment (recording, track, number, file, sha256, size, start_s, duration_s)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?)",
-            recording,
+        Raises NotReady (``sealing``) while the base's key is not known here, and AlreadyExists.
+        """
+        read_facts(self._home)
+        with self._lock:
+            try:
+                self._journal.run(
+                    "insert into station_session (local, consultation, kind, started_at, tracks, rig, light)"
+                    " values (?, ?, ?, ?, ?, ?, ?)",
+                    local,
+                    consultation,
+                    kind,
+                    started_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+                    json.dumps(tracks),
+                    json.dumps(rig),
+                    json.dumps(light) if light is not None else None,
+                )
+            except sqlite3.IntegrityError as error:
+                raise AlreadyExists(what=f"session {local}") from error
+            self._claim(local)
+        return self.session(local)
+
+    def add(self, local: str, segment: Segment) -> None:
+        """Seal a closed, synced segment, journal it, remove the plain file. Adding it again changes nothing.
+
+        Raises AlreadyExists, with the file untouched, when other bytes are journalled in its place.
+        """
+        kept = self._journal.run(
+            "select sha256 from station_segment where local = ? and track = ? and number = ?",
+            local,
             segment.track,
             segment.index,
-            segment.path.name,
+        )
+        if kept and kept[0][0] != segment.sha256:
+            raise AlreadyExists(what=f"{segment.track}/{segment.index}")
+        if not kept:
+            self._seal(local, segment)
+        segment.path.unlink(missing_ok=True)
+
+    def _seal(self, local: str, segment: Segment) -> None:
+        target = segment.path.with_name(segment.path.name + SEALED_SUFFIX)
+        sealed = seal_file(segment.path, target, read_facts(self._home).recipient)
+        self._journal.run(
+            f"insert or ignore into station_segment (local, {_KEPT}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            local,
+            segment.track,
+            segment.index,
+            str(target.relative_to(self.folder(local))),
             segment.sha256,
             segment.size,
+            sealed.sha256,
+            sealed.size,
             segment.start_s,
             segment.duration_s,
         )
 
-    def recover(self, recording: str) -> int:
-        """Journal the closed segments that a killed station left unjournalled; how many there were."""
-        session = self.session(recording)
-        known = self.segments(recording)
-        found = 0
-        for track in session.tracks:
-            start = max((each.index + 1 for each in known if each.track == track), default=0)
-            for segment in closed_segments(session.folder, track, start):
-                self.add(recording, segment)
-                found += 1
+    def note(self, local: str, note: Note) -> None:
+        """Journal something that happened. The same note again changes nothing."""
+        self._journal.run(
+            "insert or ignore into station_note (id, local, kind, at_s, data) values (?, ?, ?, ?, ?)",
+            note.id,
+            local,
+            note.kind,
+            max(0.0, note.at_s),
+            json.dumps(note.data),
+        )
+
+    def close(self, local: str) -> None:
+        """Nothing more will be recorded: what was left plain is sealed, and the session may be completed at the core.
+
+        Raises NotReady (``busy``) while another process records it. When the disk is too full to seal the rest, the
+        DiskFull leaves the session open and everything in its place.
+        """
+        with self._lock:
+            if self.session(local).closed:
+                return
+            self._claim(local)
+            try:
+                self.recover(local)
+                self._journal.run("update station_session set closed = 1 where local = ?", local)
+            finally:
+                self._release(local)
+
+    def withdraw(self, consultation: str, reason: str) -> None:
+        """The patient took the consent back: from now on nothing more of the consultation leaves this station.
+
+        What the core has in full already needs no copy here: those go. What it has not stays sealed.
+        """
+        problem = ConsentWithdrawn(consultation=consultation, purpose="record").to_dict()
+        with self._journal.transaction():
+            self._journal.run(
+                "insert or ignore into station_withdrawal (consultation, reason, at) values (?, ?, ?)",
+                consultation,
+                reason,
+                datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            self._journal.run(
+                "update station_session set state = 'withdrawn', problem = ?"
+                " where consultation = ? and state in ('waiting', 'refused')",
+                json.dumps(problem),
+                consultation,
+            )
+            self._journal.run(
+                "update station_session set completed_at = 0 where consultation = ? and state = 'complete'",
+                consultation,
+            )
+        self.expire(keep_s=LONGEST_BREAK_S * 365)
+
+    # After a death.
+
+    def interrupted(self) -> list[Interrupted]:
+        """Sessions that were neither closed nor are being recorded by a living process, oldest first."""
+        found = []
+        with self._lock:
+            for session in self._sessions("where closed = 0"):
+                if session.local not in self._claims and self._lock_folder(session.local, keep=False):
+                    kept = self.segments(session.local)
+                    found.append(
+                        Interrupted(
+                            session.local,
+                            session.consultation,
+                            session.kind,
+                            session.started_at,
+                            _end_s(kept),
+                            len(kept),
+                        )
+                    )
         return found
 
-    def segments(self, recording: str) -> list[Segment]:
-        """Everything journalled of a recording, in order of time."""
-        return self._select(recording, "")
+    def continue_from(self, local: str) -> float:
+        """Take over an interrupted session; the second, on its own clock, at which it goes on.
 
-    def pending(self, recording: str) -> list[Segment]:
+        The only place where the wall clock counts: nothing else runs on while a station is down. What was missed
+        is journalled as a gap of every track. Raises NotReady (``busy``), IllegalTransition for a closed session.
+        """
+        with self._lock:
+            session = self.session(local)
+            if session.closed:
+                raise IllegalTransition(case=local, state="closed", wanted="recording")
+            self._claim(local)
+            try:
+                self.recover(local)
+                kept = self.segments(local)
+                end_s = _end_s(kept)
+                passed_s = (datetime.now(UTC) - datetime.fromisoformat(session.started_at)).total_seconds()
+                from_s = round(min(max(passed_s, end_s), end_s + LONGEST_BREAK_S), 3)
+                for track in session.tracks:
+                    last_s = _end_s([each for each in kept if each.track == track])
+                    gap = {"track": track, "from_s": last_s, "to_s": from_s, "reason": "station"}
+                    self.note(local, Note("gap", last_s, gap))
+            except YianError:
+                self._release(local)
+                raise
+        return from_s
+
+    def recover(self, local: str) -> int:
+        """Seal and journal whatever a killed station left plain in a session that this process holds; how many
+        closed segments that were. What was still being written is sealed too, as a fragment that stays here."""
+        session, found = self.session(local), 0
+        for track in session.tracks:
+            for segment in closed_segments(session.folder, track):
+                with contextlib.suppress(AlreadyExists):
+                    self.add(local, segment)
+                    found += 1
+        for path in session.folder.rglob(f"*{PART_SUFFIX}"):
+            path.unlink(missing_ok=True)
+        for path in session.folder.rglob("*"):
+            if path.suffix in MEDIA_SUFFIXES and path.is_file():
+                self._seal_fragment(path)
+        return found
+
+    def _seal_fragment(self, path: Path) -> None:
+        if path.stat().st_size:
+            target = path.with_name(f"{path.name}.{secrets.token_hex(4)}.fragment{SEALED_SUFFIX}")
+            seal_file(path, target, read_facts(self._home).recipient)
+        path.unlink()
+
+    # What is there.
+
+    def folder(self, local: str) -> Path:
+        """Where the inputs of a session write; a folder by track."""
+        return self._place / local
+
+    def session(self, local: str) -> Session:
+        for session in self._sessions("where local = ?", local):
+            return session
+        raise NotFound(what="session", id=local)
+
+    def segments(self, local: str) -> list[Kept]:
+        """Everything journalled of a session, in order of time."""
+        return self._select(local, "")
+
+    def pending(self, local: str) -> list[Kept]:
         """What the core has not confirmed yet, in order of time."""
-        return self._select(recording, "and uploaded = 0")
+        return self._select(local, "and uploaded = 0")
 
-    def mark_uploaded(self, recording: str, track: str, index: int, *, confirmed: bool = True) -> None:
+    def notes(self, local: str, *, unsent: bool = False) -> list[Note]:
+        """In the order in which they were made."""
+        rows = self._journal.run(
+            f"select kind, at_s, data, id from station_note where local = ? {'and sent = 0' if unsent else ''}"
+            " order by number",
+            local,
+        )
+        return [Note(kind, at_s, json.loads(data), name) for kind, at_s, data, name in rows]
+
+    def unfinished(self) -> list[Session]:
+        """What the core does not have in full and may have, oldest first; also what it refused so far."""
+        return self._sessions("where state in ('waiting', 'refused')")
+
+    def queue(self) -> Queue:
+        waiting, refused = [], 0
+        held: list[Held] = []
+        for session in self._sessions("where state in ('waiting', 'refused', 'withdrawn')"):
+            if session.state == "waiting":
+                waiting.append(session)
+            if session.state != "waiting" or session.problem is not None:
+                refused += session.state == "refused"
+                held.append(Held(session.local, session.consultation, session.state, session.problem))
+        rows = self._journal.run(
+            "select count(*), coalesce(sum(sealed_size), 0) from station_segment join station_session using (local)"
+            " where uploaded = 0 and state = 'waiting'"
+        )
+        oldest = min((datetime.fromisoformat(each.started_at) for each in waiting), default=None)
+        oldest_s = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
+        return Queue(rows[0][0], rows[0][1], oldest_s, refused, tuple(held))
+
+    def is_live(self, local: str) -> bool:
+        """Whether this process records the session now."""
+        with self._lock:
+            return local in self._claims
+
+    def is_recorded(self, local: str) -> bool:
+        """Whether a living process, this one or another, records the session now."""
+        with self._lock:
+            return local in self._claims or not self._lock_folder(local, keep=False)
+
+    # What became of it at the core.
+
+    def know(self, local: str, recording: str) -> None:
+        """The core has opened the session under its own id."""
+        self._journal.run("update station_session set recording = ? where local = ?", recording, local)
+
+    def mark_uploaded(self, local: str, track: str, index: int, *, confirmed: bool = True) -> None:
         """Note that the core has confirmed the segment's checksum (or, that it has lost it again)."""
-        self._run(
-            "update segment set uploaded = ? where recording = ? and track = ? and number = ?",
+        self._journal.run(
+            "update station_segment set uploaded = ? where local = ? and track = ? and number = ?",
             int(confirmed),
-            recording,
+            local,
             track,
             index,
         )
 
-    def mark_recorded(self, recording: str) -> None:
-        """Note that nothing more will be recorded."""
-        self._run("update session set recorded = 1 where recording = ?", recording)
+    def mark_sent(self, note: str) -> None:
+        self._journal.run("update station_note set sent = 1 where id = ?", note)
 
-    def complete(self, recording: str) -> None:
-        """The core has the whole recording: the local files go. Raises IllegalTransition while one is pending."""
-        with self._lock:
-            if self.pending(recording):
-                raise IllegalTransition(case=recording, state="uploading", wanted="complete")
-            self._run("update session set recorded = 1, complete = 1 where recording = ?", recording)
-        shutil.rmtree(self._folder(recording), ignore_errors=True)
+    def refuse(self, local: str, error: YianError) -> None:
+        """The core does not want the session: kept as it is, and shown."""
+        self._judge(local, "refused", error)
 
-    def session(self, recording: str) -> Session:
-        """Raises NotFound."""
-        for row in self._run("select * from session where recording = ?", recording):
-            return self._session(row)
-        raise NotFound(what="recording", id=recording)
+    def admit(self, local: str) -> None:
+        """The core wants a session that it refused before."""
+        self._judge(local, "waiting", None)
 
-    def unfinished(self) -> list[Session]:
-        """Recordings the core does not have in full, oldest first. Sweeps files that outlived their completion."""
-        for (recording,) in self._run("select recording from session where complete = 1"):
-            shutil.rmtree(self._folder(recording), ignore_errors=True)
-        rows = self._run("select * from session where complete = 0 order by started_at, recording")
-        return [self._session(row) for row in rows]
+    def blame(self, local: str, error: YianError) -> None:
+        """The session cannot go to the core for a reason of its own; it is tried again all the same."""
+        self._judge(local, "waiting", error)
 
-    @contextmanager
-    def claim(self, recording: str) -> Iterator[bool]:
-        """Whether this process may work on the recording; the lock ends with the process, however it ends."""
-        folder = self._folder(recording)
-        folder.mkdir(parents=True, exist_ok=True)
+    def _judge(self, local: str, state: State, problem: YianError | None) -> None:
+        self._journal.run(
+            "update station_session set state = ?, problem = ? where local = ? and state in ('waiting', 'refused')",
+            state,
+            json.dumps(problem.to_dict()) if problem else None,
+            local,
+        )
+
+    def complete(self, local: str, case: str | None) -> None:
+        """The core has the whole session (``case``), or there was nothing in it (None). Local copies stay for a while.
+
+        Raises IllegalTransition while something is pending or the session is open.
+        """
+        with self._journal.transaction():
+            session = self.session(local)
+            if self.pending(local) or not session.closed or (case is None and self.segments(local)):
+                raise IllegalTransition(case=local, state=session.state, wanted="complete")
+            self._journal.run(
+                "update station_session set state = ?, case_id = ?, completed_at = ?, problem = null where local = ?",
+                "empty" if case is None else "complete",
+                case,
+                time.time(),
+                local,
+            )
+
+    def withdrawals(self) -> list[Withdrawal]:
+        """Those the core has not heard of."""
+        rows = self._journal.run("select consultation, reason, at from station_withdrawal where sent = 0")
+        return [Withdrawal(*row) for row in rows]
+
+    def mark_withdrawn(self, consultation: str) -> None:
+        """The core knows of the withdrawal."""
+        self._journal.run("update station_withdrawal set sent = 1 where consultation = ?", consultation)
+
+    # Copies of what the core has.
+
+    def expire(self, keep_s: float) -> None:
+        """Remove copies of sessions that have been complete at the core for longer than ``keep_s``."""
+        for local, _ in self._copies():
+            (completed_at,) = self._journal.run(
+                "select completed_at from station_session where local = ?", local
+            )[0]
+            # A clock that was set back must not keep them for ever; one set forward only loses a copy.
+            if not 0 <= time.time() - completed_at <= keep_s:
+                self._sweep(local)
+
+    def make_room(self, free_bytes: int) -> None:
+        """Remove copies of complete sessions, the oldest first, until so much is free or none is left."""
+        for local, _ in self._copies():
+            if shutil.disk_usage(self._place).free >= free_bytes:
+                return
+            self._sweep(local)
+
+    def _copies(self) -> list[tuple[Any, ...]]:
+        return self._journal.run(
+            "select local, completed_at from station_session where state in ('complete', 'empty') and swept = 0"
+            " order by completed_at, local"
+        )
+
+    def _sweep(self, local: str) -> None:
+        shutil.rmtree(self.folder(local), ignore_errors=True)
+        if not self.folder(local).exists():
+            self._journal.run("update station_session set swept = 1 where local = ?", local)
+
+    # Who works on a session.
+
+    def _claim(self, local: str) -> None:
+        """Hold the session for this process; the lock ends with the process, however it ends. Raises NotReady."""
+        deadline = time.monotonic() + CLAIM_S
+        while local not in self._claims and not self._lock_folder(local, keep=True):
+            # Another process may only be looking whether somebody holds it.
+            if time.monotonic() > deadline:
+                raise NotReady(reason="busy")
+            time.sleep(0.02)
+
+    def _lock_folder(self, local: str, *, keep: bool) -> bool:
+        folder = self.folder(local)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
             os.close(handle)
+            return False
+        if keep:
+            self._claims[local] = handle
+        else:
+            os.close(handle)
+        return True
 
-    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
-            try:
-                return self._db.execute(statement, values).fetchall()
-            except sqlite3.OperationalError as error:
-                raise DatabaseUnavailable(detail=str(error)) from error
+    def _release(self, local: str) -> None:
+        os.close(self._claims.pop(local))
 
-    def _folder(self, recording: str) -> Path:
-        return self._place / recording
+    # Rows.
+
+    def _sessions(self, which: str, *values: object) -> list[Session]:
+        rows = self._journal.run(
+            f"select {_COLUMNS} from station_session {which} order by started_at, local", *values
+        )
+        return [self._session(row) for row in rows]
 
     def _session(self, row: tuple[Any, ...]) -> Session:
-        recording, consultation, started_at, tracks, recorded, _ = row
-        folder = self._folder(recording)
-        return Session(recording, consultation, started_at, json.loads(tracks), bool(recorded), folder)
-
-    def _select(self, recording: str, also: str) -> list[Segment]:
-        folder = self._folder(recording)
-        rows = self._run(
-            "select track, number, file, sha256, size, start_s, duration_s from segment"
-            f" where recording = ? {also} order by start_s, track, number",
-            recording,
+        local, consultation, kind, started_at, tracks, rig, light, recording, case, state, problem, closed = (
+            row
         )
-        return [Segment(row[0], row[1], folder / row[0] / row[2], *row[3:]) for row in rows]
+        return Session(
+            local=local,
+            consultation=consultation,
+            kind=kind,
+            started_at=started_at,
+            tracks=json.loads(tracks),
+            rig=json.loads(rig),
+            light=json.loads(light) if light else None,
+            recording=recording,
+            case=case,
+            state=state,
+            problem=json.loads(problem) if problem else None,
+            closed=bool(closed),
+            folder=self.folder(local),
+        )
+
+    def _select(self, local: str, also: str) -> list[Kept]:
+        folder = self.folder(local)
+        rows = self._journal.run(
+            f"select {_KEPT} from station_segment where local = ? {also} order by start_s, track, number",
+            local,
+        )
+        return [Kept(row[0], row[1], folder / row[2], *row[3:]) for row in rows]
+
+
+def _end_s(kept: list[Kept]) -> float:
+    return max((each.start_s + each.duration_s for each in kept), default=0.0)

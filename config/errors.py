@@ -11,7 +11,7 @@
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
     │                                   SegmentsMissing PackageChanged NotTheExpert VerificationChanged
-    │                                   AlreadyResolved MomentUnseen NotReady
+    │                                   AlreadyResolved MomentUnseen NotReady BaseKeyChanged
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -199,6 +199,10 @@ class RecordingClosed(Conflict):
 
 class NotReady(Conflict):
     """The station cannot do this now. ``reason``: busy, not_recording, sealing, or what speaks against recording."""
+
+
+class BaseKeyChanged(Conflict):
+    """The core names another key to seal to than the one this station has kept. data: path."""
 
 
 class PackageChanged(Conflict):

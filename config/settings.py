@@ -7,6 +7,7 @@ error, so that a typing mistake never leaves a clinic running on a default it di
 from __future__ import annotations
 
 import os
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -64,6 +65,21 @@ class BaseSite(Section):
         return value
 
 
+def clinic_spans(text: str) -> tuple[tuple[time, time], ...]:
+    """``08:00-12:00,13:30-17:30`` as pairs of times; empty: none. Raises ValueError."""
+    spans = []
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        start, _, end = part.partition("-")
+        try:
+            span = time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
+        except ValueError as error:
+            raise ValueError(f"{part!r} is not HH:MM-HH:MM") from error
+        if span[0] >= span[1]:
+            raise ValueError(f"{part!r} ends before it begins")
+        spans.append(span)
+    return tuple(spans)
+
+
 class ArchiveSettings(Section):
     """archive/: what is kept and where."""
 
@@ -102,6 +118,20 @@ class CaptureSettings(Section):
     token: Annotated[SecretStr, Field(description="the station's access token")] = SecretStr("")
     segment_s: Annotated[float, Field(ge=1, le=60, description="length of a recorded segment")] = 4.0
     upload_retry_s: Annotated[float, Field(gt=0, description="longest pause between upload attempts")] = 30.0
+    upload_cap_kbps: Annotated[
+        float, Field(ge=0, description="most an upload may use in clinic hours, kbit/s; 0: no cap")
+    ] = 0.0
+    clinic_hours: Annotated[
+        str,
+        Field(description="when the upload cap holds, in the base's zone: HH:MM-HH:MM, separated by commas"),
+    ] = "08:00-12:00,13:30-17:30"
+    keep_local_days: Annotated[
+        float,
+        Field(ge=0, le=3650, description="days a station keeps its copy of what the core has in full"),
+    ] = 7.0
+    disk_reserve_mb: Annotated[
+        int, Field(ge=1, description="free disk that a recording must leave; below twice that, copies go")
+    ] = 512
     room: Annotated[
         str,
         Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="name of the consulting room at the core"),
@@ -137,6 +167,17 @@ class CaptureSettings(Section):
     certificate_max_age_days: Annotated[
         int, Field(ge=1, description="days for which a lamp's certificate still counts")
     ] = 1096
+
+    @field_validator("clinic_hours")
+    @classmethod
+    def _known_hours(cls, value: str) -> str:
+        clinic_spans(value)
+        return value
+
+    @property
+    def clinic_spans(self) -> tuple[tuple[time, time], ...]:
+        """The clinic's hours as (start, end) pairs."""
+        return clinic_spans(self.clinic_hours)
 
 
 class ProcessingSettings(Section):

@@ -20,10 +20,13 @@ from api.actions.people import USERNAME, create_user, enrol_expert, forget_exper
 from api.actions.recordings import (
     TRACK_NAME,
     TRACK_ROLES,
+    add_note,
     complete_recording,
+    list_notes,
     list_segments,
     open_recording,
     put_segment,
+    require_wanted,
 )
 from api.actions.redactions import list_redactions
 from api.actions.visits import (
@@ -46,6 +49,7 @@ __all__ = [
     "USERNAME",
     "VIEWERS",
     "Moment",
+    "add_note",
     "cancel_case",
     "complete_recording",
     "counters",
@@ -59,6 +63,7 @@ __all__ = [
     "list_cases",
     "list_consultations",
     "list_moments",
+    "list_notes",
     "list_redactions",
     "list_segments",
     "media_stream",
@@ -67,6 +72,7 @@ __all__ = [
     "put_segment",
     "register_names",
     "report_watch",
+    "require_wanted",
     "resolve_moment",
     "retry_case",
     "schedule_consultation",

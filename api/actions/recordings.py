@@ -11,13 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.actions.cases import begin_run
-from api.actions.desk import case_of, consultation_of, refuse_withdrawn, require_role
+from api.actions.desk import STAFF, case_of, consultation_of, refuse_withdrawn, require_role
 from api.core import Core
 from archive import audit, consent
 from archive.catalog import insert_once
 from archive.models import (
     Case,
     Recording,
+    RecordingNote,
     Segment,
     User,
     utc_now,
@@ -58,12 +59,13 @@ def open_recording(
     with core.catalog.write() as session:
         case = case_of(session, actor, consultation_id)
         known = session.scalar(select(Recording).where(Recording.idempotency_key == idempotency_key))
+        # Also where it is known already: a station asks again whether what was refused is wanted now.
+        consent.require(session, consultation_id, Purpose.RECORD)
         if idempotency_key is not None and known is not None:
             if known.consultation_id != consultation_id:
                 raise AlreadyExists(what="idempotency key")
             return known
-        consent.require(session, consultation_id, Purpose.RECORD)
-        if case.state is not State.RECORDING:
+        if case.state is not State.RECORDING and not _came_late(session, consultation_id, started_at):
             move(session, case, State.RECORDING, actor.id)
         recording = Recording(
             consultation_id=consultation_id,
@@ -77,6 +79,17 @@ def open_recording(
         session.flush()
         audit.record(session, actor.id, "recording.open", consultation_id, recording=recording.id)
         return recording
+
+
+def _came_late(session: Session, consultation_id: str, started_at: dt.datetime) -> bool:
+    """Whether a recording began before the visit's others were closed: it was made without the network, and others of the
+    visit came home first. It is kept whatever has become of the case since."""
+    closed = session.scalars(
+        select(Recording.completed_at).where(
+            Recording.consultation_id == consultation_id, Recording.completed_at.is_not(None)
+        )
+    )
+    return any(at is not None and started_at <= at for at in closed)
 
 
 def _open_recording_of(session: Session, actor: User, recording_id: str) -> Recording:
@@ -98,18 +111,22 @@ def put_segment(
     sha256: str,
     start_s: float,
     duration_s: float,
+    sealed: bool = False,
 ) -> bool:
     """Seal one segment into the store; True when it is new, False when the same bytes were there.
 
-    Raises ChecksumMismatch when ``received`` is not what ``sha256`` says or other bytes are already kept
-    under this place, RecordingClosed, or a ConsentRefused (withdrawn in mid-recording).
+    ``sealed``: ``received`` was sealed to the base by the station; ``sha256`` is of the plain bytes all the same.
+
+    Raises ChecksumMismatch when ``received`` is not what ``sha256`` says, AlreadyExists when other bytes are kept
+    in this place, RecordingClosed, or a ConsentRefused (withdrawn in mid-recording).
     """
     require_role(actor, Role.TECHNICIAN)
     if not TRACK_NAME.fullmatch(track) or index < 0:
         raise RequestRejected(problem=f"{track[:40]!r} is no name of a track")
-    found = sha256_of(received)
-    if found != sha256.lower():
-        raise ChecksumMismatch(name=f"{track}/{index}", expected=sha256.lower(), found=found)
+    wanted = sha256.lower()
+    found = wanted if sealed else sha256_of(received)
+    if found != wanted:
+        raise ChecksumMismatch(name=f"{track}/{index}", expected=wanted, found=found)
     with core.catalog.read() as session:
         recording = _open_recording_of(session, actor, recording_id)
         consent.require(session, recording.consultation_id, Purpose.RECORD)
@@ -118,7 +135,11 @@ def put_segment(
         if recording.completed_at is not None:
             raise RecordingClosed(recording=recording_id)
     key = f"recordings/{recording.consultation_id}/{recording_id}/{track}/{index:06d}-{found[:16]}.age"
-    core.vault.seal_file(recording.consultation_id, received, key)
+    if sealed:
+        size = core.vault.take_over(recording.consultation_id, received, key, found)
+    else:
+        size = received.stat().st_size
+        core.vault.seal_file(recording.consultation_id, received, key)
     with core.catalog.write() as session:
         refuse_withdrawn(lock_case(session, recording.consultation_id))
         if session.get_one(Recording, recording_id).completed_at is not None:
@@ -129,7 +150,7 @@ def put_segment(
             index=index,
             start_s=start_s,
             duration_s=duration_s,
-            size=received.stat().st_size,
+            size=size,
             sha256=found,
             key=key,
         )
@@ -150,6 +171,49 @@ def _same_segment(session: Session, recording_id: str, track: str, index: int, s
     return kept is not None
 
 
+def require_wanted(core: Core, actor: User, recording_id: str) -> None:
+    """Raises what speaks against more footage of a recording, before any of it is taken in: a ConsentRefused,
+    NotFound."""
+    require_role(actor, Role.TECHNICIAN)
+    with core.catalog.read() as session:
+        recording = _open_recording_of(session, actor, recording_id)
+        consent.require(session, recording.consultation_id, Purpose.RECORD)
+
+
+def add_note(
+    core: Core, actor: User, recording_id: str, *, id: str, kind: str, at_s: float, data: dict[str, Any]
+) -> bool:
+    """Keep a station's note with its recording; True when it is new, False when it was there.
+
+    It shows nobody, so it is kept also where the consent was withdrawn meanwhile. Raises AlreadyExists when the id
+    belongs to another recording's note.
+    """
+    require_role(actor, Role.TECHNICIAN)
+    with core.catalog.write() as session:
+        _open_recording_of(session, actor, recording_id)
+        note = RecordingNote(
+            id=id, recording_id=recording_id, kind=kind, at_s=at_s, data=data, kept_at=utc_now()
+        )
+        if insert_once(session, note, "id"):
+            return True
+        if session.get_one(RecordingNote, id).recording_id != recording_id:
+            raise AlreadyExists(what="note")
+        return False
+
+
+def list_notes(core: Core, actor: User, recording_id: str) -> list[RecordingNote]:
+    """What the station noted while recording, in order of time."""
+    require_role(actor, *STAFF)
+    with core.catalog.read() as session:
+        recording = _open_recording_of(session, actor, recording_id)
+        return _notes_of(session, recording.id)
+
+
+def _notes_of(session: Session, recording_id: str) -> list[RecordingNote]:
+    chosen = select(RecordingNote).where(RecordingNote.recording_id == recording_id)
+    return list(session.scalars(chosen.order_by(RecordingNote.at_s, RecordingNote.kept_at, RecordingNote.id)))
+
+
 def list_segments(core: Core, actor: User, recording_id: str) -> list[Segment]:
     require_role(actor, Role.TECHNICIAN)
     with core.catalog.read() as session:
@@ -157,13 +221,14 @@ def list_segments(core: Core, actor: User, recording_id: str) -> list[Segment]:
 
 
 def complete_recording(
-    core: Core, actor: User, recording_id: str, *, tracks: dict[str, Any], seconds: float
+    core: Core, actor: User, recording_id: str, *, tracks: dict[str, Any], seconds: float, notes: int = 0
 ) -> Case:
     """Close a recording whose every segment has arrived; with the visit's last one its processing starts.
 
     Repeating it is safe. A recording that comes home after processing has begun is kept, sealed, all the same.
 
-    Raises SegmentsMissing naming the first.
+    ``notes``: how many of them the station made. Raises SegmentsMissing naming the first segment, or the notes, that
+    are not here.
     """
     require_role(actor, Role.TECHNICIAN)
     with core.catalog.write() as session:
@@ -172,6 +237,9 @@ def complete_recording(
         session.refresh(recording)
         if recording.completed_at is None:
             _check_complete(recording, tracks)
+            away = notes - len(_notes_of(session, recording.id))
+            if away > 0:
+                raise SegmentsMissing(count=away, first="notes")
             recording.tracks = tracks
             recording.seconds = seconds
             recording.completed_at = utc_now()

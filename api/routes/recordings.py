@@ -14,17 +14,22 @@ from fastapi import Header, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import actions
+from api.actions.desk import STAFF
 from api.deps import Actor, InCore
 from api.doors import Doors
 from api.schemas import (
     CaseState,
     CompleteRequest,
     Id,
+    NoteAnswer,
+    NoteRequest,
+    NotesAnswer,
     RecordingAnswer,
     RecordingRequest,
     Seconds,
     SegmentAnswer,
     SegmentsAnswer,
+    StationAnswer,
     TrackName,
 )
 from archive.store import disk_full_is_named
@@ -37,7 +42,21 @@ doors = Doors("recordings")
 ABANDONED_S = 3600
 
 TECHNICIAN = (Role.TECHNICIAN,)
-Sha256 = Annotated[str, Header(alias="X-Content-SHA256", pattern=r"^[0-9a-fA-F]{64}$")]
+HEX = r"^[0-9a-fA-F]{64}$"
+Sha256 = Annotated[str, Header(alias="X-Content-SHA256", pattern=HEX)]
+SealedSha256 = Annotated[str | None, Header(alias="X-Sealed-SHA256", pattern=HEX)]
+
+
+@doors.get("/api/station", roles=TECHNICIAN, summary="Whom a station serves, and the key to seal to")
+def station(actor: Actor, core: InCore) -> StationAnswer:
+    site = core.settings.base
+    return StationAnswer(
+        base=site.code,
+        name=site.name,
+        zone=site.timezone,
+        recipient=core.vault.recipient,
+        user=actor.username,
+    )
 
 
 @doors.post(
@@ -84,11 +103,14 @@ async def put_segment(
     sha256: Sha256,
     start_s: Annotated[Seconds, Header(alias="X-Start-S")],
     duration_s: Annotated[Seconds, Header(alias="X-Duration-S")],
+    sealed_sha256: SealedSha256 = None,
 ) -> SegmentAnswer:
+    """With ``X-Sealed-SHA256`` the body is sealed to the base's key, and that checksum is the body's."""
     if not 0 <= index < 100_000:
         raise RequestRejected(problem="the index of a segment lies between 0 and 99999")
+    await run_in_threadpool(actions.require_wanted, core, actor, id)
     async with received_body(request) as received:
-        if received.sha256 != sha256.lower():
+        if received.sha256 != (sealed_sha256 or sha256).lower():
             raise RequestRejected(problem=f"{track}/{index}: the body does not match its checksum")
         created = await run_in_threadpool(
             actions.put_segment,
@@ -98,12 +120,13 @@ async def put_segment(
             track=track,
             index=index,
             received=received.path,
-            sha256=received.sha256,
+            sha256=sha256,
             start_s=start_s,
             duration_s=duration_s,
+            sealed=sealed_sha256 is not None,
         )
         response.status_code = 201 if created else 200
-        return SegmentAnswer(track=track, index=index, sha256=received.sha256, size=received.size)
+        return SegmentAnswer(track=track, index=index, sha256=sha256.lower(), size=received.size)
 
 
 @doors.get("/api/recordings/{id}/segments", roles=TECHNICIAN, summary="Segments that have arrived")
@@ -113,13 +136,33 @@ def list_segments(id: Id, actor: Actor, core: InCore) -> SegmentsAnswer:
 
 
 @doors.post(
+    "/api/recordings/{id}/notes",
+    roles=TECHNICIAN,
+    summary="Tell what happened while recording; repeating it is safe",
+    status_code=201,
+    responses={200: {"description": "The same note was there already"}},
+)
+def add_note(id: Id, asked: NoteRequest, response: Response, actor: Actor, core: InCore) -> NoteAnswer:
+    created = actions.add_note(core, actor, id, **asked.model_dump())
+    response.status_code = 201 if created else 200
+    return NoteAnswer(**asked.model_dump())
+
+
+@doors.get("/api/recordings/{id}/notes", roles=STAFF, summary="What happened while recording")
+def list_notes(id: Id, actor: Actor, core: InCore) -> NotesAnswer:
+    return NotesAnswer(notes=[NoteAnswer.of(note) for note in actions.list_notes(core, actor, id)])
+
+
+@doors.post(
     "/api/recordings/{id}/complete",
     roles=TECHNICIAN,
     summary="Close a recording whose segments have all arrived; its processing begins",
 )
 def complete(id: Id, asked: CompleteRequest, actor: Actor, core: InCore) -> CaseState:
     tracks = {name: track.model_dump() for name, track in asked.tracks.items()}
-    return CaseState.of(actions.complete_recording(core, actor, id, tracks=tracks, seconds=asked.seconds))
+    return CaseState.of(
+        actions.complete_recording(core, actor, id, tracks=tracks, seconds=asked.seconds, notes=asked.notes)
+    )
 
 
 def incoming_folder(home: Path) -> Path:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyrage
+from pyrage import x25519
+
 FPS, FRAMES = 25, 233  # 9.32 s: the last segment is a short one
 RATE_HZ, SAMPLES = 16_000, 148_123
 
@@ -22,6 +25,9 @@ class SmallCore:
     returns None, "drop", "corrupt", or (status, problem)."""
 
     url: str = ""
+    identity: x25519.Identity = field(default_factory=x25519.Identity.generate)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id, with "recording"
+    withdrawn: list[str] = field(default_factory=list)
     recordings: dict[str, str] = field(default_factory=dict)  # idempotency key -> id
     opened: list[dict[str, Any]] = field(default_factory=list)
     segments: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
@@ -38,6 +44,15 @@ class SmallCore:
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
         if (found := SEGMENT.fullmatch(path)) and method == "PUT":
             return self._put((found[1], found[2], int(found[3])), headers, body)
+        if path == "/api/station":
+            recipient = str(self.identity.to_public())
+            return 200, {
+                "base": "BJ01",
+                "name": "base",
+                "zone": "Asia/Shanghai",
+                "recipient": recipient,
+                "user": "t",
+            }
         if path.endswith("/segments"):
             listed = [
                 {
@@ -46,14 +61,25 @@ class SmallCore:
                     "sha256": hashlib.sha256(kept).hexdigest(),
                     "size": len(kept),
                 }
-                for (_, track, index), kept in self.segments.items()
+                for (recording, track, index), kept in self.segments.items()
+                if f"/{recording}/" in path
             ]
             return 200, {"segments": listed}
         told = json.loads(body)
+        if path.endswith("/withdraw"):
+            self.withdrawn.append(path.split("/")[3])
+            return 200, {"case": path.split("/")[3], "state": "withdrawn"}
+        if path.endswith("/notes"):
+            self.notes.setdefault(told["id"], {**told, "recording": path.split("/")[3]})
+            return 201, told
         if path.endswith("/complete"):
+            recording = path.split("/")[3]
             for track, facts in told["tracks"].items():
-                if len(self.track(track)) != facts["segments"]:
-                    return 409, problem("conflict", detail=f"{track}: segments are missing")
+                have = sum((held, name) == (recording, track) for held, name, _ in self.segments)
+                if have != facts["segments"] - len(facts["lost"]):
+                    return 409, problem("segments-missing", count=1, first=f"{track}/0")
+            if sum(note["recording"] == recording for note in self.notes.values()) < told["notes"]:
+                return 409, problem("segments-missing", count=1, first="notes")
             self.completed.append(told)
             return 200, {"case": "case-1", "state": "processing"}
         self.opened.append(told)
@@ -61,16 +87,22 @@ class SmallCore:
         return 201, {"recording": recording}
 
     def _put(self, key: tuple[str, str, int], headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
+        if hashlib.sha256(body).hexdigest() != headers["X-Sealed-SHA256"]:
+            return 422, problem("request-rejected", problem="the body does not match its checksum")
+        body = pyrage.decrypt(body, [self.identity])
         expected, found = headers["X-Content-SHA256"], hashlib.sha256(body).hexdigest()
         if expected != found:
-            return 422, problem("checksum-mismatch", name=str(key), expected=expected, found=found)
+            return 409, problem("checksum-mismatch", name=str(key), expected=expected, found=found)
+        receipt = {"track": key[1], "index": key[2], "sha256": found, "size": len(body)}
         if key in self.segments:
             return (
-                (200, {}) if self.segments[key] == body else (409, problem("already-exists", what="segment"))
+                (200, receipt)
+                if self.segments[key] == body
+                else (409, problem("already-exists", what="segment"))
             )
         self.segments[key] = body
         self.places[key] = (float(headers["X-Start-S"]), float(headers["X-Duration-S"]))
-        return 201, {}
+        return 201, receipt
 
 
 def problem(code: str, **data: Any) -> dict[str, Any]:

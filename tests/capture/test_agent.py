@@ -79,10 +79,18 @@ def frames_at(core: SmallCore, folder: Path) -> int:
 
 
 def files_in(home: Path) -> list[Path]:
-    return [path for path in (home / "spool").rglob("*") if path.is_file() and "journal" not in path.name]
+    """Sealed or plain media in the spool."""
+    kinds = (".mkv", ".flac", ".age")
+    return [path for path in (home / "spool").rglob("*") if path.suffix in kinds]
 
 
-def test_a_recording_arrives_whole_and_the_local_copy_goes(
+def only_session(home: Path) -> str:
+    with Spool(home) as spool:
+        (session,) = spool.unfinished()
+        return session.local
+
+
+def test_a_recording_arrives_whole_and_only_sealed_copies_stay(
     core: SmallCore, settings: CaptureSettings, rig: Rig, tmp_path: Path
 ) -> None:
     shares: list[float] = []
@@ -98,12 +106,14 @@ def test_a_recording_arrives_whole_and_the_local_copy_goes(
                 "expert": {"kind": "audio", "role": "expert", "segments": 5, "lost": []},
             },
             "seconds": result.seconds,
+            "notes": 0,
         }
     ]
     lengths = [length for (_, track, _), (_, length) in core.places.items() if track == "expert"]
     assert sum(lengths) == pytest.approx(SAMPLES / 16_000, abs=0.001)
     assert core.tokens == {f"Bearer {TOKEN}"}
-    assert files_in(tmp_path / "home") == []
+    assert len(files_in(tmp_path / "home")) == 10
+    assert all(path.suffix == ".age" for path in files_in(tmp_path / "home"))
     assert resume(tmp_path / "home", settings) == []
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
@@ -218,7 +228,7 @@ def test_a_core_lost_in_mid_session_leaves_everything_in_the_spool_until_it_is_b
     assert (result.uploaded, result.case) == (False, None)
     assert result.problem is not None
     assert result.problem["code"] == "core-unreachable"
-    assert len(files_in(tmp_path / "home")) == 10 + 2  # with the two lists
+    assert len(files_in(tmp_path / "home")) == 10
     still_away = resume(tmp_path / "home", settings)
     assert [each.uploaded for each in still_away] == [False]
     core.fault = lambda _method, _path: None
@@ -227,7 +237,7 @@ def test_a_core_lost_in_mid_session_leaves_everything_in_the_spool_until_it_is_b
     assert (back.uploaded, back.case, back.segments) == (True, "case-1", {"desk": 5, "expert": 5})
     assert len([each for each in core.requests if each[0] == "PUT"]) == 8  # what was there is not sent again
     assert frames_at(core, tmp_path) == FRAMES
-    assert files_in(tmp_path / "home") == []
+    assert Spool(tmp_path / "home").unfinished() == []
 
 
 def test_segments_are_uploaded_while_recording_goes_on(
@@ -255,7 +265,12 @@ def test_a_consent_withdrawn_in_mid_session_stops_recording_and_keeps_the_footag
     quick = settings.model_copy(update={"segment_s": 1.0})
     with pytest.raises(ConsentWithdrawn):
         run(live_rig(), quick, tmp_path, seconds=600)
-    assert Spool(tmp_path).pending("rec-1")
+    with Spool(tmp_path) as spool:
+        (session,) = spool.unfinished()
+        assert spool.pending(session.local)
+        assert session.state == "refused"
+        assert session.problem is not None
+        assert session.problem["code"] == "consent-withdrawn"
     assert core.completed == []
 
 
@@ -270,7 +285,7 @@ def test_a_dying_input_is_reported_after_the_rest_was_brought_home(
     )
     with pytest.raises(DeviceFailed, match="room"):
         run(rig, settings, tmp_path)
-    assert files_in(tmp_path) == []
+    assert Spool(tmp_path).unfinished() == []
     assert [set(each["tracks"]) for each in core.completed] in ([], [{"desk"}])
 
 
@@ -279,13 +294,15 @@ def test_a_rotten_local_file_is_named_and_never_sent(
 ) -> None:
     core.fault = lambda method, _path: "drop" if method == "PUT" else None
     assert not run(rig, settings, tmp_path).uploaded
-    segment = Spool(tmp_path).pending("rec-1")[0]
+    segment = Spool(tmp_path).pending(only_session(tmp_path))[0]
     segment.path.write_bytes(b"rotten")
     core.fault = lambda _method, _path: None
     (result,) = resume(tmp_path, settings)
     assert result.problem is not None
     assert result.problem["code"] == "checksum-mismatch"
     assert segment.path.exists()
+    assert len(core.segments) == 9  # all the others came home
+    assert core.completed == []
 
 
 def test_the_light_is_checked_first_and_its_result_goes_with_the_opening(
