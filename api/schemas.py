@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from archive.edits import MAX_DECISIONS, MAX_REGIONS, SPEECH
+from archive.holding import HeldCase
 from archive.identity import MAX_CHARACTERS, MAX_NAMES
 from archive.models import Case, Consent, Consultation, RecordingNote, Resolution, Segment, User
-from archive.terms import Decision, Finding, Kind, Role, State
+from archive.terms import Decision, Finding, HoldVerdict, Kind, Purpose, Role, State
 from processing.overrides import Overrides, RegionId, TrackNumbers
 from processing.redaction_edits import Addition, RedactionEdits, SpanId
 
 if TYPE_CHECKING:
-    from api.actions import Moment
+    from api.actions import Moment, Visit
+    from api.messages import Messages
 
 # PostgreSQL refuses NUL in a text; other control characters have no place in a name either.
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -72,6 +75,9 @@ class ConsultationRequest(Request):
     expert_id: Annotated[Name, Field(max_length=16)]
     scheduled_at: AwareDatetime
     patient_pseudonym: Annotated[Name, Field(max_length=32)] | None = None
+    override_reason: Reason | None = None
+    """Only for a half-day that is full: why one more, and below the name of who allows it."""
+    override_by: Annotated[Name, Field(max_length=64)] | None = None
 
 
 class ConsentAnswer(BaseModel):
@@ -83,6 +89,7 @@ class ConsentAnswer(BaseModel):
     expires_at: dt.datetime
     disguise_voice: bool
     withdrawn_at: dt.datetime | None
+    withdrawn_purposes: list[str]
 
     @classmethod
     def of(cls, consent: Consent) -> ConsentAnswer:
@@ -96,6 +103,7 @@ class ConsultationAnswer(BaseModel):
     expert: str
     patient_pseudonym: str
     scheduled_at: dt.datetime
+    cancelled_at: dt.datetime | None
     state: State
     consents: list[ConsentAnswer]
 
@@ -108,8 +116,112 @@ class ConsultationAnswer(BaseModel):
             expert=consultation.expert.name,
             patient_pseudonym=consultation.patient_pseudonym,
             scheduled_at=consultation.scheduled_at,
+            cancelled_at=consultation.cancelled_at,
             state=consultation.case.state,
             consents=[ConsentAnswer.of(consent) for consent in consultation.consents],
+        )
+
+
+class TodayRow(BaseModel):
+    """One visit of today, as a station needs it. Only with ``may_record`` may it be recorded.
+
+    ``consent``: signed, missing, withdrawn, expired or not_granted, for recording; ``consent_text`` says it in words.
+    ``purposes`` are those that hold now. ``override_reason``: why it was planned into a full half-day.
+    """
+
+    id: str
+    scheduled_at: dt.datetime
+    half_day: Literal["am", "pm"]
+    kind: Kind
+    title: str
+    expert: str
+    patient: str
+    state: State
+    may_record: bool
+    consent: str
+    consent_text: str
+    purposes: list[str]
+    since: dt.datetime | None
+    until: dt.datetime | None
+    withdrawn_at: dt.datetime | None
+    disguise_voice: bool
+    override_reason: str | None
+    override_by: str | None
+
+    @classmethod
+    def of(cls, visit: Visit, words: Messages, zone: ZoneInfo) -> TodayRow:
+        told, stands = visit.consultation, visit.standing
+        until = words.time(stands.until, zone) if stands.until else ""
+        return cls(
+            id=told.id,
+            scheduled_at=told.scheduled_at,
+            half_day=visit.half_day.part,
+            kind=told.kind,
+            title=told.title,
+            expert=told.expert.name,
+            patient=told.patient_pseudonym,
+            state=told.case.state,
+            may_record=stands.may_record,
+            consent=stands.code,
+            consent_text=words.text(f"standing.{stands.code}", until=until),
+            purposes=list(stands.purposes),
+            since=stands.since,
+            until=stands.until,
+            withdrawn_at=stands.withdrawn_at,
+            disguise_voice=stands.disguise_voice,
+            override_reason=told.override_reason,
+            override_by=told.override_by,
+        )
+
+
+class WithdrawRequest(Request):
+    """Without ``purposes`` everything is taken back. Nobody has to give a reason."""
+
+    purposes: Annotated[list[Purpose], Field(min_length=1, max_length=len(Purpose))] | None = None
+    reason: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""
+
+
+class KeepRequest(Request):
+    """A law obliges to keep a withdrawn case: which, and the day on which a manager decides again."""
+
+    reason: Reason
+    until: dt.date
+
+
+class HeldAnswer(BaseModel):
+    """A withdrawn case. ``waits``: a manager has to decide now. ``withdrawn_by`` and ``decided_by`` are ids of people."""
+
+    case: str
+    title: str
+    footage: bool
+    waits: bool
+    purposes: list[str]
+    reason: str
+    withdrawn_at: dt.datetime | None
+    withdrawn_by: str | None
+    verdict: HoldVerdict | None
+    decided_reason: str
+    decide_again_on: dt.date | None
+    decided_by: str | None
+    decided_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, held: HeldCase, today: dt.date) -> HeldAnswer:
+        taken, decided = held.withdrawal, held.decision
+        return cls(
+            case=held.case.id,
+            title=held.case.consultation.title,
+            footage=held.footage,
+            waits=held.waits(today),
+            purposes=taken.purposes if taken else [],
+            reason=taken.reason if taken else "",
+            withdrawn_at=taken.at if taken else None,
+            withdrawn_by=taken.by if taken else None,
+            verdict=decided.verdict if decided else None,
+            decided_reason=decided.reason if decided else "",
+            decide_again_on=decided.decide_again_on if decided else None,
+            decided_by=decided.by if decided else None,
+            decided_at=decided.at if decided else None,
         )
 
 

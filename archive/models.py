@@ -15,7 +15,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, String,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from archive.terms import Decision, Finding, Kind, Level, Role, State
+from archive.terms import Decision, Finding, HoldVerdict, Kind, Level, Role, State
 
 # Without 0/O, 1/I/L: an identifier is read aloud and typed by people.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -54,7 +54,7 @@ def _named(kind: type[StrEnum]) -> Enum:
 
 class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
-        **{kind: _named(kind) for kind in (Role, Kind, State, Level, Decision, Finding)},
+        **{kind: _named(kind) for kind in (Role, Kind, State, Level, Decision, Finding, HoldVerdict)},
         dt.datetime: UtcDateTime,
         dict[str, Any]: JSON,
         list[str]: JSON,
@@ -111,6 +111,7 @@ class Consultation(Table):
     """One patient's visit. Its case shares its id."""
 
     __tablename__ = "consultations"
+    __table_args__ = (Index("ix_consultations_base_time", "base_code", "scheduled_at"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
@@ -122,6 +123,11 @@ class Consultation(Table):
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
     deputy_ids: Mapped[list[str]] = mapped_column(default=list)
     """Who may sign in the expert's place."""
+    override_reason: Mapped[str | None] = mapped_column(String(1000))
+    """Why it was planned into a half-day that was full, and the name of who allowed it."""
+    override_by: Mapped[str | None] = mapped_column(String(64))
+    cancelled_at: Mapped[dt.datetime | None]
+    cancelled_by: Mapped[str | None] = mapped_column(String(64))
 
     expert: Mapped[User] = relationship(foreign_keys=[expert_id])
     case: Mapped[Case] = relationship(back_populates="consultation")
@@ -147,10 +153,49 @@ class Consent(Table):
     """The patient agreed on condition that nobody hears their own voice."""
     signature_key: Mapped[str]
     signature_sha256: Mapped[str] = mapped_column(String(64))
+    signature_kind: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    """png, jpg or pdf; empty in rows of before this column."""
+    form_version: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """The version of the form in ``archive/consent_forms.toml``; empty for a text that came from elsewhere."""
+    language: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    parts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """By purpose, what was shown for it: ``text``, its ``sha256``, and whether it was ``agreed`` to."""
+    submission: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
+    """Names one signing on one page, so that what is sent twice is kept once."""
+    withdrawn_purposes: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     withdrawn_at: Mapped[dt.datetime | None]
     withdrawn_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
     consultation: Mapped[Consultation] = relationship(back_populates="consents")
+
+
+class Withdrawal(Table):
+    """A permission that was taken back: which purposes, when, why, and who took it down. Append-only by trigger."""
+
+    __tablename__ = "withdrawals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    consultation_id: Mapped[str] = mapped_column(ForeignKey("consultations.id"), index=True)
+    purposes: Mapped[list[str]]
+    reason: Mapped[str] = mapped_column(String(1000), default="")
+    held: Mapped[bool]
+    """Whether the case was sealed by it; otherwise the other purposes go on."""
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class HoldDecision(Table):
+    """What a manager decided about a withdrawn case; the newest counts. Append-only by trigger."""
+
+    __tablename__ = "hold_decisions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    verdict: Mapped[HoldVerdict]
+    reason: Mapped[str] = mapped_column(String(1000), default="")
+    decide_again_on: Mapped[dt.date | None]
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
 
 
 class Recording(Table):

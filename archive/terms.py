@@ -65,3 +65,12 @@ class Level(StrEnum):
 
     COMPANY = "company"
     EXPERT = "expert"
+
+
+class HoldVerdict(StrEnum):
+    """What a manager decides about the footage of a withdrawn case."""
+
+    ERASE = "erase"
+    """Its key is destroyed: every copy becomes unreadable (PIPL art. 47)."""
+    KEEP = "keep"
+    """A law obliges to keep it: it stays sealed, for no other use, until a date to decide again."""

@@ -25,6 +25,7 @@ from pyrage import x25519
 from archive.store import ObjectInfo, Store, disk_full, disk_full_is_named
 from config.errors import (
     ChecksumMismatch,
+    ConsentWithdrawn,
     NotFound,
     RequestRejected,
     SettingsInvalid,
@@ -32,6 +33,9 @@ from config.errors import (
 )
 
 SHREDDED = "shredded"
+WITHHELD = "withheld"
+# Proof that the patient had agreed stays readable while a case is withheld; nothing else does.
+FORMS = "consents/"
 
 
 def base_key_path(home: Path) -> Path:
@@ -81,7 +85,7 @@ class Vault:
     def seal_file(self, case: str, source: Path, key: str) -> ObjectInfo:
         """Keep ``source`` sealed under ``key``. The size and checksum returned are those of the ciphertext.
 
-        Raises NotFound for a case whose identity was destroyed.
+        Raises NotFound for a case whose identity was destroyed, ConsentWithdrawn for one that is withheld.
         """
         recipient = self._recipient(case)
         with self._workspace() as folder:
@@ -124,9 +128,10 @@ class Vault:
         """Write the plain bytes to ``target``, which appears only once all of them proved genuine.
 
         Raises NotFound for an absent object and for a case whose identity was destroyed, ChecksumMismatch for
-        an object that was changed, cut short or sealed for another case.
+        an object that was changed, cut short or sealed for another case, ConsentWithdrawn for anything but the
+        signed forms of a case that is withheld.
         """
-        identities = self._identities(case)
+        identities = self._identities(case, key)
         plain = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
         try:
             with self._workspace() as folder, disk_full_is_named(target):
@@ -139,10 +144,17 @@ class Vault:
 
     def open_bytes(self, case: str, key: str) -> bytes:
         """As :meth:`open_file`, for something small."""
-        identities = self._identities(case)
+        identities = self._identities(case, key)
         sealed = self._store.get_bytes(key)
         with _genuine(key):
             return bytes(pyrage.decrypt(sealed, identities))
+
+    def withhold(self, case: str) -> None:
+        """Seal a case off: from now on no process opens or adds anything of it, but for reading the signed forms.
+
+        There is no way back but :meth:`shred`. Repeating it is harmless.
+        """
+        self._store.put_bytes(f"{_folder_of(case)}/{WITHHELD}", b"")
 
     def shred(self, case: str) -> None:
         """Destroy the identity of a case for ever; nothing can be sealed for it again. Repeating it is harmless."""
@@ -159,6 +171,8 @@ class Vault:
         held = self._held(case)
         if SHREDDED in held:
             raise NotFound(what="case identity", id=case)
+        if WITHHELD in held:
+            raise ConsentWithdrawn(consultation=case, purpose="record")
         if not held:
             self._add_identity(case)
         return self._identities(case)[0].to_public()
@@ -176,15 +190,19 @@ class Vault:
             raise NotFound(what="case identity", id=case)
 
     def _held(self, case: str) -> list[str]:
-        """Names in the case's folder: its wrapped identities, and the mark once they are destroyed."""
+        """Names in the case's folder: its wrapped identities, and the marks once it is withheld or they are destroyed."""
         folder = _folder_of(case)
         return [info.key.removeprefix(f"{folder}/") for info in self._store.list(folder)]
 
-    def _identities(self, case: str) -> list[x25519.Identity]:
+    def _identities(self, case: str, key: str = "") -> list[x25519.Identity]:
+        """The identities of a case, for opening ``key``."""
         held = self._held(case)
-        if SHREDDED in held or not held:
+        names = [name for name in held if name != WITHHELD]
+        if SHREDDED in held or not names:
             raise NotFound(what="case identity", id=case)
-        return [self._unwrap(f"{_folder_of(case)}/{name}") for name in held]
+        if WITHHELD in held and not key.startswith(FORMS):
+            raise ConsentWithdrawn(consultation=case, purpose="record")
+        return [self._unwrap(f"{_folder_of(case)}/{name}") for name in names]
 
     def _unwrap(self, key: str) -> x25519.Identity:
         try:

@@ -8,10 +8,12 @@
     │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected TranscriptRejected
     │   ├── SpectrumRejected            CalibrationRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
+    │                                   VisitCancelled
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
     │                                   SegmentsMissing PackageChanged NotTheExpert VerificationChanged
     │                                   AlreadyResolved MomentUnseen NotReady BaseKeyChanged
+    │                                   HalfDayFull ConsentFormChanged KeptByLaw
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -169,6 +171,10 @@ class ConsentExpired(ConsentRefused): ...
 class PurposeNotGranted(ConsentRefused): ...
 
 
+class VisitCancelled(ConsentRefused):
+    """The visit does not take place; nothing of it may be recorded."""
+
+
 class Conflict(YianError):
     status = 409
 
@@ -231,6 +237,19 @@ class AlreadyResolved(Conflict):
 
 class MomentUnseen(Conflict):
     """No picture of this moment was kept, so nobody can vouch for it. data: case, moment."""
+
+
+class HalfDayFull(Conflict):
+    """One more visit needs a reason and the name of who allows it. data: day, half_day (am, pm), most."""
+
+
+class ConsentFormChanged(Conflict):
+    """What was signed is no longer what is asked. ``change``: signed (another form came first), wording, or sent (this
+    page's form is kept already, with other content). data: consultation, change."""
+
+
+class KeptByLaw(Conflict):
+    """A manager has decided that a law obliges to keep it. data: case, until (a date)."""
 
 
 class ChecksumMismatch(Conflict):

@@ -155,7 +155,8 @@ class CaptureSettings(Section):
     cct_min_k: Annotated[float, Field(gt=1000, description="lowest accepted CCT, K")] = 4000.0
     cct_max_k: Annotated[float, Field(gt=1000, description="highest accepted CCT, K")] = 5000.0
     duv_max: Annotated[
-        float, Field(gt=0, le=0.05, description="accepted distance from white, Duv; ANSI C78.377 allows 0.006")
+        float,
+        Field(gt=0, le=0.05, description="accepted distance from white, Duv; ANSI C78.377 allows 0.006"),
     ] = 0.006
     cri_min: Annotated[float, Field(gt=0, lt=100, description="lowest accepted colour rendering, Ra")] = 90.0
     light_reading_max_age_h: Annotated[

@@ -7,7 +7,17 @@ transaction together with its trace in the access log, and raises errors of the 
 from __future__ import annotations
 
 from api.actions.cases import cancel_case, decide, export_case, list_cases, retry_case, show_case
+from api.actions.consents import (
+    Answers,
+    show_forms,
+    shown_form,
+    sign_consent,
+    sign_form,
+    signature_of,
+    withdraw_consent,
+)
 from api.actions.desk import STAFF, VIEWERS
+from api.actions.holding import erase_case, keep_case, list_held
 from api.actions.moments import (
     Moment,
     is_producer,
@@ -30,13 +40,14 @@ from api.actions.recordings import (
 )
 from api.actions.redactions import list_redactions
 from api.actions.visits import (
-    erase_case,
+    Override,
+    Visit,
+    cancel_consultation,
     list_consultations,
+    list_today,
     register_names,
     schedule_consultation,
     show_consultation,
-    sign_consent,
-    withdraw_consent,
 )
 from api.actions.watching import PLAY_BEGINS, counters, media_stream, report_watch
 from archive.store import sha256_of
@@ -48,9 +59,13 @@ __all__ = [
     "TRACK_ROLES",
     "USERNAME",
     "VIEWERS",
+    "Answers",
     "Moment",
+    "Override",
+    "Visit",
     "add_note",
     "cancel_case",
+    "cancel_consultation",
     "complete_recording",
     "counters",
     "create_user",
@@ -60,12 +75,15 @@ __all__ = [
     "export_case",
     "forget_expert",
     "is_producer",
+    "keep_case",
     "list_cases",
     "list_consultations",
+    "list_held",
     "list_moments",
     "list_notes",
     "list_redactions",
     "list_segments",
+    "list_today",
     "media_stream",
     "moment_thumbnail",
     "open_recording",
@@ -79,7 +97,11 @@ __all__ = [
     "sha256_of",
     "show_case",
     "show_consultation",
+    "show_forms",
+    "shown_form",
     "sign_consent",
+    "sign_form",
+    "signature_of",
     "tracked_faces",
     "withdraw_consent",
 ]

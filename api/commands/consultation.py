@@ -1,17 +1,23 @@
-"""``yian consultation``: plan a visit, keep its signed consent, withdraw it."""
+"""``yian consultation``: plan visits, see those of today, keep a signed consent, withdraw it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from api.commands.common import As, named, opened
-from api.console import both, say
-from archive.terms import Kind, Purpose
+from api.commands.common import As, AsJson, named, opened, operator
+from api.console import both, print_json, print_table, say
+from api.messages import load_messages
+from archive.terms import Kind, Purpose, State
 from config.errors import ConsentFormRejected
+
+if TYPE_CHECKING:
+    from api.actions import Override
+    from api.schemas import TodayRow
 
 app = typer.Typer(no_args_is_help=True)
 ConsultationId = Annotated[str, typer.Argument(metavar="ID", help=both("cli.arg.consultation"))]
@@ -24,6 +30,8 @@ def add(
     expert: Annotated[str, typer.Option(help=both("cli.opt.expert"))],
     kind: Annotated[Kind, typer.Option(help=both("cli.opt.kind"))] = Kind.CONSULTATION,
     at: Annotated[datetime | None, typer.Option(help=both("cli.opt.at"))] = None,
+    override_reason: Annotated[str | None, typer.Option(help=both("cli.opt.override-reason"))] = None,
+    override_by: Annotated[str | None, typer.Option(help=both("cli.opt.override-by"))] = None,
 ) -> None:
     from api import actions
     from archive.models import utc_now
@@ -37,6 +45,7 @@ def add(
             kind=kind,
             expert_id=named(core, expert).id,
             scheduled_at=when,
+            override=_override(override_reason, override_by),
         )
         say("cli.consultation.added", id=consultation.id)
 
@@ -85,10 +94,64 @@ def names(
         say("cli.consultation.named", id=consultation_id, names=count)
 
 
-@app.command(help=both("cli.consultation.withdraw"))
-def withdraw(consultation_id: ConsultationId, user: As) -> None:
+@app.command(help=both("cli.consultation.today"))
+def today(as_json: AsJson = False) -> None:
+    from api import actions
+    from api.schemas import TodayRow
+
+    with opened() as core:
+        words, zone = load_messages(core.settings.web.language), core.settings.zone
+        rows = [TodayRow.of(visit, words, zone) for visit in actions.list_today(core, operator(core))]
+        if as_json:
+            print_json([row.model_dump(mode="json") for row in rows])
+            return
+        if not rows:
+            say("cli.consultation.today.none")
+            return
+        columns = ("half-day", "time", "case", "title", "consent", "override")
+        print_table([f"cli.col.{name}" for name in columns], [_line(row, zone) for row in rows])
+
+
+def _line(row: TodayRow, zone: ZoneInfo) -> tuple[str, ...]:
+    allowed = f"{row.override_by}: {row.override_reason}" if row.override_reason else ""
+    return (
+        both(f"half_day.{row.half_day}"),
+        f"{row.scheduled_at.astimezone(zone):%H:%M}",
+        row.id,
+        f"{row.title} ({row.expert}, {row.patient})",
+        row.consent_text,
+        allowed,
+    )
+
+
+@app.command(help=both("cli.consultation.cancel"))
+def cancel(consultation_id: ConsultationId, user: As) -> None:
     from api import actions
 
     with opened() as core:
-        actions.withdraw_consent(core, named(core, user), consultation_id)
-        say("cli.consultation.withdrawn", id=consultation_id)
+        actions.cancel_consultation(core, named(core, user), consultation_id)
+        say("cli.consultation.cancelled", id=consultation_id)
+
+
+@app.command(help=both("cli.consultation.withdraw"))
+def withdraw(
+    consultation_id: ConsultationId,
+    user: As,
+    purpose: Annotated[list[Purpose] | None, typer.Option(help=both("cli.opt.withdraw-purpose"))] = None,
+    reason: Annotated[str, typer.Option(help=both("cli.opt.withdraw-reason"))] = "",
+) -> None:
+    from api import actions
+
+    with opened() as core:
+        case = actions.withdraw_consent(
+            core, named(core, user), consultation_id, purposes=purpose or None, reason=reason
+        )
+        sealed = case.state is State.WITHDRAWN
+        key = "cli.consultation.withdrawn" if sealed else "cli.consultation.withdrawn-some"
+        say(key, id=consultation_id)
+
+
+def _override(reason: str | None, by: str | None) -> Override | None:
+    from api.actions import Override
+
+    return None if reason is None and by is None else Override(reason or "", by or "")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import File, Form, Query, UploadFile
+from fastapi import File, Form, Query, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
+from api.messages import Language
 from api.schemas import (
     CaseState,
     ConsentAnswer,
@@ -20,10 +21,11 @@ from api.schemas import (
     Id,
     NamesAnswer,
     NamesRequest,
+    WithdrawRequest,
 )
 from archive.consent import MAX_SIGNATURE_BYTES, SignedForm
 from archive.identity import PersonName
-from archive.terms import Role
+from archive.terms import Purpose, Role
 from config.errors import ConsentFormRejected
 
 doors = Doors("consultations")
@@ -32,6 +34,7 @@ STAFF = (Role.TECHNICIAN, Role.REVIEWER, Role.EXPERT, Role.MANAGER)
 PLANNERS = (Role.TECHNICIAN, Role.MANAGER)
 # The form's text and the multipart frame around the signature.
 FORM_BYTES = MAX_SIGNATURE_BYTES + 256 * 1024
+SIGNATURE_TYPES = {"png": "image/png", "jpg": "image/jpeg", "pdf": "application/pdf"}
 
 
 @doors.post("/api/consultations", roles=PLANNERS, summary="Plan a consultation", status_code=201)
@@ -44,6 +47,7 @@ def schedule(asked: ConsultationRequest, actor: Actor, core: InCore) -> Created:
         expert_id=asked.expert_id,
         scheduled_at=asked.scheduled_at,
         patient_pseudonym=asked.patient_pseudonym,
+        override=_override(asked),
     )
     return Created(id=planned.id)
 
@@ -62,6 +66,15 @@ def list_all(
 @doors.get("/api/consultations/{id}", roles=STAFF, summary="One consultation with its consents")
 def show(id: Id, actor: Actor, core: InCore) -> ConsultationAnswer:
     return ConsultationAnswer.of(actions.show_consultation(core, actor, id))
+
+
+@doors.post(
+    "/api/consultations/{id}/cancel",
+    roles=PLANNERS,
+    summary="Cancel a visit that has not been recorded; its place in the half-day is free again",
+)
+def cancel(id: Id, actor: Actor, core: InCore) -> Created:
+    return Created(id=actions.cancel_consultation(core, actor, id).id)
 
 
 @doors.put(
@@ -104,10 +117,61 @@ async def sign(
 @doors.post(
     "/api/consultations/{id}/consent/withdraw",
     roles=(Role.TECHNICIAN, Role.EXPERT, Role.MANAGER),
-    summary="Withdraw the patient's consent: processing and playing stop at once",
+    summary="Withdraw the patient's consent, for some purposes or all: what it covered stops at once",
 )
-def withdraw(id: Id, actor: Actor, core: InCore) -> CaseState:
-    return CaseState.of(actions.withdraw_consent(core, actor, id))
+def withdraw(id: Id, actor: Actor, core: InCore, asked: WithdrawRequest | None = None) -> CaseState:
+    told = asked or WithdrawRequest()
+    return CaseState.of(actions.withdraw_consent(core, actor, id, purposes=told.purposes, reason=told.reason))
+
+
+@doors.post(
+    "/api/consultations/{id}/consent/form",
+    roles=PLANNERS,
+    summary="Keep what was signed on the consent page; sending it again is safe",
+    status_code=201,
+    body_bytes=FORM_BYTES,
+)
+async def sign_form(
+    id: Id,
+    actor: Actor,
+    core: InCore,
+    version: Annotated[str, Form(max_length=32)],
+    language: Annotated[Language, Form()],
+    submission: Annotated[str, Form(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]*$")],
+    after: Annotated[str, Form(max_length=16)],
+    way: Annotated[Literal["drawn", "scanned"], Form()],
+    signature: Annotated[UploadFile, File()],
+    purposes: Annotated[list[Purpose] | None, Form(max_length=len(Purpose))] = None,
+    disguise_voice: Annotated[bool, Form()] = False,
+) -> ConsentAnswer:
+    answers = actions.Answers(
+        purposes=tuple(str(purpose) for purpose in purposes or ()),
+        disguise_voice=disguise_voice,
+        version=version,
+        language=language,
+        submission=submission,
+        after=after,
+        signature=await signature.read(MAX_SIGNATURE_BYTES + 1),
+        drawn=way == "drawn",
+    )
+    return ConsentAnswer.of(await run_in_threadpool(actions.sign_form, core, actor, id, answers))
+
+
+@doors.get(
+    "/api/consultations/{id}/consent/{form}/signature",
+    roles=PLANNERS,
+    summary="The signature or scanned form as it was given; every look is logged",
+)
+def signature(id: Id, form: Id, actor: Actor, core: InCore) -> Response:
+    content, kind = actions.signature_of(core, actor, id, form)
+    headers = {"Content-Disposition": f'inline; filename="consent-{form}.{kind}"'}
+    return Response(content, media_type=SIGNATURE_TYPES[kind], headers=headers)
+
+
+def _override(asked: ConsultationRequest) -> actions.Override | None:
+    if asked.override_reason is None and asked.override_by is None:
+        return None
+    return actions.Override(asked.override_reason or "", asked.override_by or "")
 
 
 def _time(text: str) -> dt.datetime:

@@ -30,7 +30,13 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("GET", "/api/consultations/{id}"): STAFF,
     ("PUT", "/api/consultations/{id}/names"): {T, M},
     ("POST", "/api/consultations/{id}/consent"): {T, M},
+    ("POST", "/api/consultations/{id}/cancel"): {T, M},
     ("POST", "/api/consultations/{id}/consent/withdraw"): {T, E, M},
+    ("POST", "/api/consultations/{id}/consent/form"): {T, M},
+    ("GET", "/api/consultations/{id}/consent/{form}/signature"): {T, M},
+    ("GET", "/api/station/today"): {T},
+    ("GET", "/api/withdrawn"): {M},
+    ("POST", "/api/cases/{id}/keep-sealed"): {M},
     ("POST", "/api/consultations/{id}/recordings"): {T},
     ("PUT", "/api/recordings/{id}/tracks/{track}/segments/{index}"): {T},
     ("GET", "/api/recordings/{id}/segments"): {T},
@@ -67,6 +73,12 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("POST", "/cases/{id}/retry"): {T, R, M},
     ("POST", "/cases/{id}/cancel"): {T, R, M},
     ("POST", "/cases/{id}/withdraw"): {T, E, M},
+    ("GET", "/today"): {T, M},
+    ("GET", "/consultations/{id}/consent"): {T, M},
+    ("POST", "/consultations/{id}/consent/withdraw"): {T, E, M},
+    ("GET", "/withdrawn"): {M},
+    ("POST", "/withdrawn/{id}/erase"): {M},
+    ("POST", "/withdrawn/{id}/keep"): {M},
 }
 
 
@@ -92,7 +104,7 @@ def test_a_route_lets_in_exactly_the_roles_of_the_table(
 ) -> None:
     allowed = TABLE[method, path]
     concrete = path.replace(":path", "").format(
-        id="X1", track="room", index=0, path="video.mp4", moment="room-1"
+        id="X1", track="room", index=0, path="video.mp4", moment="room-1", form="F1"
     )
 
     def ask(role: Role | None) -> tuple[int, str]:
