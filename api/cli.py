@@ -22,6 +22,7 @@ from api.commands import (
     moments,
     people,
     review,
+    rig,
     service,
 )
 from api.console import both, err, print_error
@@ -42,6 +43,7 @@ app.command("demo", help=both("cli.demo"))(demo.demo)
 app.command("serve", help=both("cli.serve"))(service.serve)
 app.command("worker", help=both("cli.worker"))(service.worker)
 app.command("capture", help=both("cli.capture"))(media.capture)
+app.add_typer(rig.app, name="rig", help=both("cli.rig"))
 app.command("ingest", help=both("cli.ingest"))(media.ingest)
 case.app.command("moments", help=both("cli.case.moments"))(moments.list_moments)
 case.app.command("resolve", help=both("cli.case.resolve"))(moments.resolve)

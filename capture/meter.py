@@ -26,7 +26,7 @@ CLIPPED = 0.985
 IMPULSE_CREST_DB = 18.0
 VOICED_SHARE = 0.45
 _HARMONICS = np.arange(1, 11)
-_HUM_SECONDS = 5
+_HUM_SECONDS = (4, 15)  # needed, kept
 
 Floats = NDArray[np.float32]
 
@@ -42,6 +42,7 @@ class Hum:
 
     level_dbfs: float
     over_floor_db: float
+    heard_s: int
 
 
 class Meter:
@@ -111,8 +112,8 @@ class Meter:
 
     @property
     def hum(self) -> Hum | None:
-        """None until five seconds were heard."""
-        if len(self._hums) < _HUM_SECONDS:
+        """None until four seconds were heard."""
+        if len(self._hums) < _HUM_SECONDS[0]:
             return None
         # Speech crosses the mains' harmonics and leaves them; hum stays.
         lines, beside = np.min(self._hums, axis=0)
@@ -120,9 +121,10 @@ class Meter:
         lines = np.where(standing_out, lines, 0)
         # A steady tone that is no mains hum may lie on one of its higher harmonics.
         if lines[:3].sum() <= lines.sum() / 4:
-            return Hum(SILENT_DB, 0.0)
+            return Hum(SILENT_DB, 0.0, len(self._hums))
         level_db = decibel(float(lines.sum()))
-        return Hum(level_db, level_db - decibel(float(beside[standing_out].sum())))
+        over_db = level_db - decibel(float(beside[standing_out].sum()))
+        return Hum(level_db, over_db, len(self._hums))
 
     def _change_rate(self, rate_hz: int) -> None:
         length = round(rate_hz * FRAME_S)
@@ -163,7 +165,7 @@ class Meter:
         self.frames += 1
         self._second.append(steady)
         if len(self._second) == 10:
-            self._hums = [*self._hums[1 - _HUM_SECONDS :], self._measure_hum(np.concatenate(self._second))]
+            self._hums = [*self._hums[1 - _HUM_SECONDS[1] :], self._measure_hum(np.concatenate(self._second))]
             self._second.clear()
             self._last_floor_db = self.floor_db
 

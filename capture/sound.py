@@ -25,6 +25,7 @@ ALL_FLAT_S = 30.0
 CLIPPED_SHARE = 0.001
 HUM_OVER_FLOOR_DB = 15.0
 HUM_AUDIBLE_DBFS = -60.0
+HUM_PROVEN_S = 12  # a steady voice can pass for hum, but not without a pause
 QUIET_DBFS = -45.0
 ROOM_QUIET_DBFS = -52.0
 NOISY_DBFS = -40.0
@@ -198,6 +199,9 @@ class SoundGate:
         present = {code for code in _reasons(ear) if code in ALARMING}
         if "unplugged" in present and not ear.missing and not self._digital_silence_alarms(ear):
             present.discard("unplugged")
+        hum = ear.meter.hum
+        if hum is not None and hum.heard_s < HUM_PROVEN_S:
+            present.discard("hum")
         for code in set(ear.alarms) - present:
             del ear.alarms[code]
         for code in present - set(ear.alarms):
