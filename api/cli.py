@@ -23,6 +23,7 @@ from api.commands import (
     moments,
     people,
     review,
+    rig,
     service,
     station,
 )
@@ -45,6 +46,7 @@ app.command("serve", help=both("cli.serve"))(service.serve)
 app.command("worker", help=both("cli.worker"))(service.worker)
 app.command("capture", help=both("cli.capture"))(media.capture)
 app.command("station", help=both("cli.station"))(station.station)
+app.add_typer(rig.app, name="rig", help=both("cli.rig"))
 app.command("ingest", help=both("cli.ingest"))(media.ingest)
 case.app.command("moments", help=both("cli.case.moments"))(moments.list_moments)
 case.app.command("resolve", help=both("cli.case.resolve"))(moments.resolve)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from capture.light_advice import advice
+from capture.light_setup import Light
 from capture.lighting import check_light
-from capture.rig import Light
 from config.settings import Settings
 
 EVERY_S = 600.0
@@ -73,7 +74,8 @@ class LightWatch:
         """Measure now; ``at_s`` is the second of the session. Raises DeviceFailed, and NotFound without a light in the rig."""
         assert self._light is not None
         frames = self._frames(self._light.camera) if self._light.camera else None
-        found = check_light(frames, self._light, self._settings.capture).to_dict() | {"at_s": at_s}
+        checked = check_light(frames, self._light, self._settings.capture)
+        found = checked.to_dict() | {"advice": advice(checked), "at_s": at_s}
         with self._lock:
             self._checks.append(found)
             self._half_day = self._now()

@@ -1,7 +1,7 @@
 """The rig: which cameras and microphones a consulting room has, read from one ``rig.toml``.
 
-A :class:`Rig` says *what* is recorded; how an input is opened is one function, :meth:`Rig.ffmpeg_input`, so that
-a new kind of device is one more branch there and nothing else.
+A :class:`Rig` says *what* is recorded; how an input is opened is in :mod:`capture.sources`. Passwords need not be in
+the file: ``${NAME}`` in a source is taken from the environment, or from ``<rig>.secrets.toml`` beside it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-# A rig file's whole vocabulary is found here.
-from capture.light_setup import Calibration, Light  # noqa: F401
+from capture.light_setup import Light
+from capture.sources import Secrets, arguments, check_source
 from config.errors import FfmpegMissing, RigRejected
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
-RTSP_TIMEOUT_US = 5_000_000
-_TEST_PICTURES = ("testsrc2", "smptebars")
-_TEST_SOUND = re.compile(r"silence|sine(?::[1-9][0-9]{1,4})?")
-_SOUND_DEVICE = re.compile(r"[A-Za-z0-9_][\w:,=.+-]*")
 _SECRETS = re.compile(r"(?<=://)\S*@|(?<=\w)\?\S*=\S*")
 
 
@@ -60,8 +56,10 @@ class Input(Part):
 class Camera(Input):
     kind: Literal["video"] = "video"
     role: Literal["room", "desk", "hands", "tongue"]
-    input: Literal["file", "test", "v4l2", "rtsp"]
+    input: Literal["file", "test", "v4l2", "rtsp", "onvif", "dshow", "avfoundation"]
     codec: Literal["copy", "encode"] = "encode"
+    # What the device itself is to deliver: many USB cameras reach their full size and rate as mjpeg only.
+    format: Literal["mjpeg", "yuyv422", "nv12"] | None = None
     width: Annotated[int, Field(ge=16, le=7680)] | None = None
     height: Annotated[int, Field(ge=16, le=4320)] | None = None
     fps: Annotated[float, Field(gt=0, le=240)] | None = None
@@ -70,21 +68,23 @@ class Camera(Input):
     def _consistent(self) -> Self:
         if (self.width is None) != (self.height is None):
             raise ValueError("width and height go together")
-        if self.codec == "copy" and self.input == "test":
+        if self.codec == "copy" and self.input in ("test", "avfoundation"):
             raise ValueError("codec = 'copy' needs a camera or file that is already H.264 or H.265")
-        _check_source(self, self.input)
+        if self.format and (self.codec == "copy" or self.input not in ("v4l2", "dshow")):
+            raise ValueError("format is for v4l2 and dshow cameras that are encoded here")
+        check_source(self)
         return self
 
 
 class Microphone(Input):
     kind: Literal["audio"] = "audio"
     role: Literal["expert", "patient", "trainee", "room"]
-    input: Literal["file", "test", "alsa", "pulse", "rtsp"]
+    input: Literal["file", "test", "alsa", "pulse", "rtsp", "onvif", "dshow", "avfoundation"]
     rate_hz: Annotated[int, Field(ge=8000, le=192_000)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _check_source(self, self.input)
+        check_source(self)
         return self
 
 
@@ -126,70 +126,9 @@ class Rig(Part):
         }
 
     def ffmpeg_input(self, chosen: Camera | Microphone) -> list[str]:
-        """The arguments up to and including ``-i`` that make ffmpeg open ``chosen``."""
-        pace = ["-re"] if chosen.realtime else []
-        queue = ["-thread_queue_size", "512"]
-        match chosen.input:
-            case "file":
-                # Only plain files: a playlist handed in as media may not pull in other addresses.
-                return [*pace, "-protocol_whitelist", "file", "-i", f"file:{chosen.source}"]
-            case "test":
-                return [*pace, "-f", "lavfi", "-i", _test_source(chosen)]
-            case "rtsp":
-                timeout = ["-timeout", str(RTSP_TIMEOUT_US)]
-                return [*queue, "-rtsp_transport", "tcp", *timeout, "-i", chosen.source]
-            case "v4l2":
-                return [*queue, "-f", "v4l2", *_camera_format(chosen), "-i", chosen.source]
-            case "alsa" | "pulse":
-                rate = (
-                    ["-sample_rate", str(chosen.rate_hz)]
-                    if isinstance(chosen, Microphone) and chosen.rate_hz
-                    else []
-                )
-                return [*queue, "-f", chosen.input, *rate, "-i", chosen.source]
-
-
-def _camera_format(camera: Camera | Microphone) -> list[str]:
-    if not isinstance(camera, Camera):
-        return []
-    wanted = ["-input_format", "h264"] if camera.codec == "copy" else []
-    if camera.width and camera.height:
-        wanted += ["-video_size", f"{camera.width}x{camera.height}"]
-    return wanted + (["-framerate", f"{camera.fps:g}"] if camera.fps else [])
-
-
-def _test_source(chosen: Camera | Microphone) -> str:
-    if isinstance(chosen, Camera):
-        size = f"{chosen.width or 1280}x{chosen.height or 720}"
-        return f"{chosen.source or _TEST_PICTURES[0]}=size={size}:rate={chosen.fps or 25:g}"
-    rate_hz = chosen.rate_hz or 48_000
-    if chosen.source == "silence":
-        return f"anullsrc=channel_layout=mono:sample_rate={rate_hz}"
-    return f"sine=frequency={chosen.source.partition(':')[2] or 440}:sample_rate={rate_hz}"
-
-
-def _check_source(chosen: Camera | Microphone, kind: str) -> None:
-    source = chosen.source
-    if chosen.realtime and kind not in ("file", "test"):
-        raise ValueError("realtime is for files and test sources; devices always are")
-    if kind == "test":
-        known = source in ("", *_TEST_PICTURES) if chosen.kind == "video" else _known_sound(source)
-        if not known:
-            raise ValueError("source of a test input: testsrc2 or smptebars; sine, sine:<Hz> or silence")
-    elif not source:
-        raise ValueError("source is missing")
-    elif kind == "file" and not Path(source).is_file():
-        raise ValueError(f"the file {Path(source).name!r} does not exist")
-    elif kind == "v4l2" and not source.startswith("/dev/"):
-        raise ValueError("source of a v4l2 camera is a device such as /dev/video0")
-    elif kind == "rtsp" and not source.startswith(("rtsp://", "rtsps://")):
-        raise ValueError("source of an rtsp input starts with rtsp:// or rtsps://")
-    elif kind in ("alsa", "pulse") and not _SOUND_DEVICE.fullmatch(source):
-        raise ValueError("source of a microphone is a device name such as hw:1,0 or default")
-
-
-def _known_sound(source: str) -> bool:
-    return source == "" or _TEST_SOUND.fullmatch(source) is not None
+        """The arguments up to and including ``-i`` that make ffmpeg open ``chosen``. An ONVIF camera is asked for its
+        stream each time: raises DeviceFailed when it does not answer."""
+        return arguments(chosen)
 
 
 def load_rig(path: Path) -> Rig:
@@ -206,20 +145,30 @@ def load_rig(path: Path) -> Rig:
     except tomllib.TOMLDecodeError as error:
         raise RigRejected(problem=f"{path.name}: {error}") from error
     try:
-        return Rig.model_validate(_with_whole_paths(raw, path.parent.resolve()))
+        secrets = Secrets(secrets_file(path))
+        return Rig.model_validate(_with_whole_sources(raw, path.parent.resolve(), secrets))
     except ValidationError as error:
         raise RigRejected(problem=f"{path.name}: {_first_problem(error)}") from error
+    except ValueError as error:
+        raise RigRejected(problem=f"{path.name}: {error}") from error
 
 
-def _with_whole_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+def secrets_file(rig_file: Path) -> Path:
+    """Where the passwords of a rig file are kept: ``rig.secrets.toml`` beside ``rig.toml``."""
+    return rig_file.with_name(f"{rig_file.stem}.secrets.toml")
+
+
+def _with_whole_sources(raw: dict[str, Any], folder: Path, secrets: Secrets) -> dict[str, Any]:
     light = raw.get("light")
     if isinstance(light, dict) and isinstance(light.get("spectrum"), str) and light["spectrum"]:
         raw = raw | {"light": light | {"spectrum": str(folder / light["spectrum"])}}
 
     def whole(entry: Any) -> Any:
-        if isinstance(entry, dict) and entry.get("input") == "file" and isinstance(entry.get("source"), str):
-            return entry | {"source": str(folder / entry["source"])} if entry["source"] else entry
-        return entry
+        if not isinstance(entry, dict) or not isinstance(entry.get("source"), str) or not entry["source"]:
+            return entry
+        if entry.get("input") == "file":
+            return entry | {"source": str(folder / entry["source"])}
+        return entry | {"source": secrets.fill(entry["source"])}
 
     return {
         key: [whole(entry) for entry in value]

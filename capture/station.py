@@ -19,11 +19,11 @@ import structlog
 
 from capture.desk import Desk
 from capture.health import health_of
-from capture.inputs import Gap, Inputs
+from capture.inputs import Inputs
 from capture.light_watch import LightWatch
 from capture.preview import Preview
-from capture.recorder import Segment
 from capture.rig import Camera, Microphone, Rig
+from capture.segments import Gap, Segment
 from capture.sound import SoundGate
 from capture.space import check_space, space_left_s
 from capture.spool import Note, Spool
@@ -270,7 +270,7 @@ class Station:
         upload, queue = self._uploader.status(), self._spool.queue()
         with self._lock:
             session, problem = self._session, self._problem
-            shown = {
+            shown: dict[str, Any] = {
                 "state": self.state,
                 "problem": problem.to_dict() if problem else None,
                 "session": self._told(session) if session else None,
@@ -320,8 +320,7 @@ class Station:
                 self.tick()
             except YianError as error:
                 _log.warning("tick_failed", code=error.code)
-            except Exception:
-                # Whatever else is wrong, the recording must go on.
+            except Exception:  # noqa: BLE001 - whatever else is wrong, the recording must go on
                 _log.exception("tick_crashed")
 
     def tick(self) -> None:

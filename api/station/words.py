@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from api.messages import Messages
-from capture.lighting import advice_of
 from config.errors import error_from_dict
 
 
@@ -21,9 +20,7 @@ def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo) -> dict[
         "light_verdict": words.text(
             f"light.verdict.{light['verdict']}" if light else "station.light.unchecked"
         ),
-        "advice": [words.text(f"light.advice.{code}", **data) for code, data in advice_of(light)]
-        if light
-        else [],
+        "advice": [words.text(key, **data) for key, data in light["advice"]] if light else [],
         "alarms": [
             words.text(f"station.sound.{alarm['code']}", name=_role(snapshot, alarm["microphone"], words))
             for alarm in snapshot["sound_alarms"]
@@ -64,10 +61,10 @@ def _light(light: dict[str, Any] | None, words: Messages) -> list[dict[str, str]
     if light is None:
         return []
     rows = []
-    for quantity in ("illuminance", "cct", "cri"):
+    for quantity, digits in (("illuminance", 0), ("cct", 0), ("duv", 4), ("cri", 0)):
         reading = light[quantity]
-        value = "–" if reading["value"] is None else f"{reading['value']:.0f}"
-        spread = "" if reading["uncertainty"] is None else f" ± {reading['uncertainty']:.0f}"
+        value = "–" if reading["value"] is None else f"{reading['value']:.{digits}f}"
+        spread = "" if reading["uncertainty"] is None else f" ± {reading['uncertainty']:.{digits}f}"
         rows.append(
             {
                 "name": words.text(f"light.quantity.{quantity}"),

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from capture.agent import CaptureResult, capture, resume
-from capture.rig import Calibration, Camera, Light, Microphone, Rig
+from capture.light_setup import Calibration, Light
+from capture.rig import Camera, Microphone, Rig
 from capture.spool import Spool
 from config.errors import (
     ConsentMissing,

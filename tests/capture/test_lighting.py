@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.frames import Frames, grab_frame, read_image
+from capture.light_setup import Calibration, Light
 from capture.lighting import Reason, Source, Verdict, check_light
-from capture.rig import Calibration, Camera, Light, Rig
+from capture.rig import Camera, Rig
 from config.errors import DeviceFailed
 from config.settings import CaptureSettings
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from capture.rig import Camera, Microphone, Rig, load_rig, redact
 from config.errors import RigRejected
@@ -124,6 +125,102 @@ def test_devices_are_opened_as_the_rig_says() -> None:
     opened = " ".join(rig.ffmpeg_input(camera))
     assert "-f v4l2 -input_format h264 -video_size 1280x720 -framerate 25 -i /dev/video0" in opened
     assert " ".join(rig.ffmpeg_input(mic)).endswith("-f alsa -sample_rate 48000 -i hw:1,0")
+
+
+@pytest.mark.parametrize(
+    ("source", "opened"),
+    [
+        ("rtsp://${ROOM_USER}:${ROOM_PASSWORD}@10.0.0.9/live", "rtsp://admin:h%40sh%2F%3A@10.0.0.9/live"),
+        ("rtsp://10.0.0.9/$live", "rtsp://10.0.0.9/$live"),
+    ],
+)
+def test_passwords_come_from_the_environment_or_the_file_of_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, opened: str
+) -> None:
+    secrets = tmp_path / "rig.secrets.toml"
+    secrets.write_text('ROOM_USER = "someone else"\nROOM_PASSWORD = "h@sh/:"\n')
+    secrets.chmod(0o600)
+    monkeypatch.setenv("ROOM_USER", "admin")
+    text = f'[[camera]]\nname="room"\nrole="room"\ninput="rtsp"\nsource="{source}"\n'
+    rig = load_rig(written(tmp_path, text))
+    assert rig.ffmpeg_input(rig.camera[0])[-1] == opened
+    assert "h%40sh" not in repr(rig) + str(rig.public_dict())
+
+
+@pytest.mark.parametrize(
+    ("secrets", "mode", "words"),
+    [
+        (None, 0o600, r"what \$\{ROOM_PASSWORD\} is: set it, or add it to rig.secrets.toml"),
+        ('ROOM_PASSWORD = "hush"', 0o644, "other users may read rig.secrets.toml"),
+        ("hush", 0o600, "no TOML"),
+        ("ROOM_PASSWORD = 5", 0o600, "ROOM_PASSWORD"),
+    ],
+)
+def test_what_is_wrong_with_secrets_is_said_without_them(
+    tmp_path: Path, secrets: str | None, mode: int, words: str
+) -> None:
+    if secrets is not None:
+        (tmp_path / "rig.secrets.toml").write_text(secrets)
+        (tmp_path / "rig.secrets.toml").chmod(mode)
+    text = '[[camera]]\nname="a"\nrole="room"\ninput="rtsp"\nsource="rtsp://u:${ROOM_PASSWORD}@h/x"\n'
+    with pytest.raises(RigRejected, match=words) as caught:
+        load_rig(written(tmp_path, text))
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "entry", "opened"),
+    [
+        (
+            "camera",
+            {"input": "dshow", "source": "USB Cam", "format": "mjpeg"},
+            "-f dshow -vcodec mjpeg -i video=USB Cam",
+        ),
+        ("camera", {"input": "dshow", "source": "USB Cam", "codec": "copy"}, "-vcodec h264 -i video=USB Cam"),
+        (
+            "camera",
+            {"input": "avfoundation", "source": "FaceTime", "fps": 30},
+            "-framerate 30 -i FaceTime:none",
+        ),
+        (
+            "camera",
+            {"input": "v4l2", "source": "/dev/video0", "format": "mjpeg"},
+            "-input_format mjpeg -i /dev/video0",
+        ),
+        (
+            "microphone",
+            {"input": "dshow", "source": "麦克风 (USB)", "rate_hz": 48000},
+            "-sample_rate 48000 -i audio=麦克风 (USB)",
+        ),
+        (
+            "microphone",
+            {"input": "avfoundation", "source": "Built-in", "rate_hz": 48000},
+            "-f avfoundation -i :Built-in",
+        ),
+    ],
+)
+def test_devices_of_other_systems_are_opened_by_name(
+    table: str, entry: dict[str, object], opened: str
+) -> None:
+    rig = Rig.model_validate({table: [{"name": "a", "role": "room", **entry}]})
+    assert " ".join(rig.ffmpeg_input(rig.inputs[0])).endswith(opened)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"input": "dshow", "source": 'x:audio="y'},
+        {"input": "avfoundation", "source": "x", "codec": "copy"},
+        {"input": "v4l2", "source": "/dev/video0", "codec": "copy", "format": "mjpeg"},
+        {"input": "rtsp", "source": "rtsp://h/x", "format": "mjpeg"},
+        {"input": "onvif", "source": "rtsp://h/x"},
+        {"input": "onvif", "source": "http://h:99999/x"},
+        {"input": "onvif", "source": "http://"},
+    ],
+)
+def test_sources_that_make_no_sense_are_refused(entry: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Camera.model_validate({"name": "a", "role": "room", **entry})
 
 
 def test_the_example_rig_is_valid() -> None:
