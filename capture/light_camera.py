@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capture.light_card import Card, Floats, Unusable, find_card
+from capture.light_drift import is_tint_drifting
 from capture.light_setup import Calibration, Light
 from capture.spectrum import whites_of
 
@@ -50,6 +51,8 @@ def read_card(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], light: 
         change = card.surround / setup.surround
         if not 1 / SURROUND_RATIO < change < SURROUND_RATIO:
             raise Unusable("no_card")
+    if light.surroundings and is_tint_drifting(pictures[0], setup.response):
+        raise Unusable("mixed_light")
     matrix = to_xyz(setup)
     lux, lux_spread = _lux(card, matrix, setup, light.reflectance)
     cct_k, duv, cct_spread_k = _cct(card, matrix, setup)

@@ -73,13 +73,15 @@ class Light(_Part):
 
     ``card`` is the card's region as fractions of the frame (x0, y0, x1, y1), origin top left. ``witnesses`` are
     further neutral things (a second grey card, white paper) whose colour must agree with the card's: they betray
-    daylight beside lamps. ``lux`` is a reading taken by hand. ``cri`` and ``lamp_cct_k`` are the certificate's
+    daylight beside lamps; so does a smooth surface whose tint drifts, unless ``surroundings`` is off, for a room whose
+    wall or table is no single colour. ``lux`` is a reading taken by hand. ``cri`` and ``lamp_cct_k`` are the certificate's
     words, dated ``cri_date``. ``spectrum`` is a spectrometer's file. ``lamps`` are the lamps' names, for advice.
     """
 
     camera: str = ""
     card: Region | None = None
     witnesses: tuple[Region, ...] = ()
+    surroundings: bool = True
     reflectance: Annotated[float, Field(gt=0, le=1)] = 0.18
     calibration: Calibration | None = None
     sensor: Sensor | None = None

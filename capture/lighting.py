@@ -46,7 +46,7 @@ Reason = Literal[
     "in_limits", "near_limit", "too_dim", "too_bright", "too_warm", "too_cool", "too_green", "too_pink",
     "poor_rendering", "needs_certificate", "not_measured", "uncalibrated", "no_card", "clipped", "too_dark", "uneven",
     "mixed_light", "unsteady", "not_white", "contradiction", "other_light", "out_of_date", "undated",
-    "sensor_silent", "sensor_garbage", "bad_spectrum",
+    "not_locked", "sensor_silent", "sensor_garbage", "bad_spectrum",
 ]  # fmt: skip
 # A certificate states a nominal CCT; ANSI C78.377-2017 lets a lamp differ by about this share.
 NOMINAL_CCT_SHARE = 0.055
@@ -99,12 +99,14 @@ def check_light(
     spectrum: Spectrum | None = None,
     sensor: SensorReading | None = None,
     now: datetime | None = None,
+    locked: bool | None = None,
 ) -> LightCheck:
     """Judge the light of a room.
 
     ``pictures``: one RGB picture (h, w, 3) or several (n, h, w, 3) of one moment, uint8; or an image file; or None.
     ``spectrum`` and ``sensor``: where they are not given, the sensor and the file that ``light`` names are read,
-    within seconds. Whatever is missing or unusable makes a reading indeterminate with its reason, never a pass.
+    within seconds. ``locked`` is what :func:`capture.light_lock.is_locked` says of the camera; False refuses its
+    pictures. Whatever is missing or unusable makes a reading indeterminate with its reason, never a pass.
     Raises DeviceFailed when an image file cannot be read.
     """
     at = now or datetime.now(UTC)
@@ -112,7 +114,7 @@ def check_light(
     if sensor is None and light.sensor is not None:
         sensor = read_sensor(light.sensor)
     table = _Table(limits)
-    camera = _camera(frames, light, table)
+    camera = _camera(frames, light, locked, table)
     _sensor(light, sensor, table)
     broken = False
     if spectrum is None and light.spectrum:
@@ -210,13 +212,17 @@ def _differ(one: Reading, other: Reading) -> bool:
     return apart > math.hypot(one.uncertainty or 0.0, other.uncertainty or 0.0)
 
 
-def _camera(frames: NDArray[np.uint8] | None, light: Light, table: _Table) -> CameraReading | None:
+def _camera(
+    frames: NDArray[np.uint8] | None, light: Light, locked: bool | None, table: _Table
+) -> CameraReading | None:
     reason: Reason
     if frames is None:
         return None
     try:
         if light.calibration is None:
             reason = "uncalibrated"
+        elif locked is False:
+            reason = "not_locked"
         else:
             found = read_card(frames if frames.ndim == 4 else frames[None], light)
             table.measured("illuminance", "camera", found.lux, found.lux_uncertainty)

@@ -47,7 +47,13 @@ def check(
     if rig is None and not image and spectrum is None and lux is None:
         raise RequestRejected(problem="--rig, --image, --spectrum or --lux is needed")
     measured = load_spectrum(spectrum) if spectrum is not None else None
-    found = check_light(_pictures(image, room, light), light, load_settings().capture, spectrum=measured)
+    found = check_light(
+        _pictures(image, room, light),
+        light,
+        load_settings().capture,
+        spectrum=measured,
+        locked=None if image else _locked(room, light),
+    )
     if as_json:
         from capture.light_advice import advice
 
@@ -94,6 +100,8 @@ def calibrate(
     if card:
         light = light.model_copy(update={"card": _region(card)})
     meters = _meters(lux, cct or [], duv or [], spectrum or [], lamp)
+    if not image and _locked(room, light) is False:
+        raise CalibrationRejected(flaw="not_locked", detail=light.camera)
     views = _views(meters, image or [], exposure_s or [1.0], f_number, iso, room, light)
     found = light_calibrate.calibrate(views, light, _region(chart) if chart else None)
     if write:
@@ -137,6 +145,14 @@ def _pictures(images: list[Path] | None, room: Rig | None, light: Light) -> Fram
     if room is not None and light.camera:
         return grab_frames(room, light.camera, FRAMES)
     return None
+
+
+def _locked(room: Rig | None, light: Light) -> bool | None:
+    from capture.light_lock import is_locked
+    from capture.rig import Camera
+
+    chosen = room.find(light.camera) if room is not None and light.camera else None
+    return is_locked(chosen) if isinstance(chosen, Camera) else None
 
 
 def _region(text: str) -> Region:

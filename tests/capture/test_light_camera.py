@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from capture.light_advice import advice
 from capture.light_calibrate import Calibrated, Meter, View, calibrate
+from capture.light_lock import is_locked
 from capture.light_setup import Calibration, Light
 from capture.lighting import LightCheck, check_light
+from capture.rig import Camera
 from capture.sensor import SensorReading
 from config.errors import CalibrationRejected
 from config.settings import CaptureSettings
@@ -170,6 +173,45 @@ def test_witnesses_betray_a_second_light_that_the_card_does_not_see() -> None:
     watched = light.model_copy(update={"witnesses": (witness,)})
     assert check_light(picture, watched, LIMITS).cct.reason == "mixed_light"
     assert check_light(render(light_of("LED-B3")), watched, LIMITS).cct.verdict == "pass"
+
+
+def test_a_table_whose_tint_drifts_betrays_a_window_that_the_card_does_not_see() -> None:
+    lamp, daylight = render(light_of("LED-B3"), with_chart=False), render(light_of("D65"), with_chart=False)
+    share = 1 / (1 + np.exp(-(np.arange(360) - 250) / 20))[None, None, :, None]
+    picture = np.round(lamp * (1 - share) + daylight * share).astype(np.uint8)
+    light = room(calibrated())
+    assert check_light(picture, light, LIMITS).cct.reason == "mixed_light"
+    assert check_light(lamp, light, LIMITS).cct.verdict == "pass"
+    told_not_to_look = light.model_copy(update={"surroundings": False})
+    assert check_light(picture, told_not_to_look, LIMITS).cct.reason != "mixed_light"
+
+
+@pytest.mark.parametrize(
+    ("told", "locked"),
+    [
+        ({0x009A0901: 1, 0x0098090C: 0, 0x00980912: 0}, True),
+        ({0x009A0901: 3, 0x0098090C: 0}, False),
+        ({0x0098090C: 1}, False),
+        ({}, None),
+    ],
+)
+def test_a_camera_that_exposes_by_itself_is_not_believed(told: dict[int, int], locked: bool | None) -> None:
+    def control(_: int, request: int, question: bytes) -> bytes:
+        asked, _ = struct.unpack("=Ii", question)
+        assert request == 0xC008561B
+        if asked not in told:
+            raise OSError(22, "Invalid argument")
+        return struct.pack("=Ii", asked, told[asked])
+
+    camera = Camera(name="desk", role="desk", input="v4l2", source="/dev/null")
+    assert is_locked(camera, control) is locked
+    found = check_light(render(light_of("LED-B3")), room(calibrated()), LIMITS, locked=locked)
+    assert found.illuminance.reason == ("not_locked" if locked is False else "in_limits")
+
+
+def test_whether_other_cameras_are_locked_cannot_be_known() -> None:
+    assert is_locked(Camera(name="desk", role="desk", input="test")) is None
+    assert is_locked(Camera(name="desk", role="desk", input="v4l2", source="/dev/video-none")) is None
 
 
 def test_automatic_exposure_and_white_balance_are_noticed_between_frames() -> None:
