@@ -72,19 +72,28 @@ def _recordings(session: Session, case: Case) -> list[Recording]:
 
 
 def _open_segments(pipeline: Pipeline, session: Session, case: Case, folder: Path) -> dict[str, Any]:
+    """The segments of every track in order, with their places on one clock.
+
+    Each recording of a visit has a clock of its own; on the common one it begins where the one before has ended.
+    """
     tracks: dict[str, Any] = {}
+    begin_s = 0.0
     for number, recording in enumerate(_recordings(session, case)):
         for name, told in recording.tracks.items():
-            track = {"kind": told["kind"], "role": told["role"], "start_s": None, "parts": []}
-            tracks.setdefault(name, track | {"whole": told.get("whole", False)})
+            track = {"kind": told["kind"], "role": told["role"], "whole": told.get("whole", False)}
+            tracks.setdefault(name, track | {"parts": [], "starts_s": [], "ends_s": []})
             (folder / name).mkdir(parents=True, exist_ok=True)
         for segment in recording.segments:
             track = tracks[segment.track]
             part = folder / segment.track / f"{number:03d}-{segment.index:06d}{_suffix(track)}"
             pipeline.vault.open_file(case.id, segment.key, part)
             track["parts"].append(str(part))
-            if track["start_s"] is None:
-                track["start_s"] = segment.start_s
+            track["starts_s"].append(begin_s + segment.start_s)
+            track["ends_s"].append(begin_s + segment.start_s + segment.duration_s)
+        begin_s = max((each for track in tracks.values() for each in track["ends_s"]), default=0.0)
+    for track in tracks.values():
+        gaps_s = [start - end for end, start in zip(track.pop("ends_s"), track["starts_s"][1:], strict=False)]
+        track["longest_gap_s"] = max([0.0, *gaps_s])
     return tracks
 
 

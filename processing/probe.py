@@ -27,6 +27,7 @@ from processing.media import open_media
 
 Times = NDArray[np.float64]
 _LONGEST_PAUSE_S = 60.0  # between two packets; a longer one is no content
+_NO_STEP_S = 1.0  # between two pictures; a longer one is a pause of the recording
 _FAR_MORE = 4.0  # a header that promises this many times what is there was never true
 _SEEK_BACK_S = 2.0  # MPEG program and transport streams seek by guess
 _ROTATED, _VARIABLE = "rotated", "variable-frame-rate"
@@ -78,9 +79,8 @@ class _Track:
         last_s = min(self.last_duration_s, 1.0) if plausible else usual_s
         return float(self.times_s[-1]) + last_s - max(self.origin_s, float(self.times_s[0]))
 
-    @property
-    def content_s(self) -> float:
-        return min(self.length_s, float(np.minimum(np.diff(self.times_s), _LONGEST_PAUSE_S).sum()) + 1.0)
+    def content_s(self, longest_pause_s: float) -> float:
+        return min(self.length_s, float(np.minimum(np.diff(self.times_s), longest_pause_s).sum()) + 1.0)
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,18 @@ class Note:
 
 
 def probe(
-    path: Path, name: str, *, max_hours: float, need_video: bool = False, need_audio: bool = False
+    path: Path,
+    name: str,
+    *,
+    max_hours: float,
+    need_video: bool = False,
+    need_audio: bool = False,
+    longest_pause_s: float = 0.0,
 ) -> MediaInfo:
     """Demux the whole of ``path``, decode its first and last group of pictures, and say what it holds.
 
-    ``name`` is what the user called the file; it is only repeated in errors. Raises NotMedia, Truncated,
+    ``name`` is what the user called the file; it is only repeated in errors. ``longest_pause_s``: how long a pause of
+    the recording is known to have been. Raises NotMedia, Truncated,
     NoVideo, NoAudio, EmptyMedia, ImplausibleDuration, and MediaRejected for a recording over ``max_hours``.
     """
     if path.stat().st_size == 0:
@@ -107,7 +114,8 @@ def probe(
     claim = read_claim(path)
     try:
         with open_media(path) as source:
-            return _measure(source, claim, name, max_hours, need_video, need_audio)
+            pause_s = max(_LONGEST_PAUSE_S, longest_pause_s + 1.0)
+            return _measure(source, claim, name, max_hours, need_video, need_audio, pause_s)
     except av.error.FFmpegError as error:
         kind = Truncated if claim.known else NotMedia
         raise kind(name=name, detail=str(error.strerror)) from error
@@ -128,6 +136,7 @@ def _measure(
     max_hours: float,
     need_video: bool,
     need_audio: bool,
+    pause_s: float,
 ) -> MediaInfo:
     video = next(
         (stream for stream in source.streams.video if stream.codec_context and not _is_cover(stream)), None
@@ -143,7 +152,7 @@ def _measure(
     longest = max(tracks.values(), key=lambda track: track.length_s)
     if longest.length_s <= 0:
         raise (Truncated if claim.cut else EmptyMedia)(name=name, detail="no packets")
-    _check_claims(source, claim, longest, name, max_hours)
+    _check_claims(source, claim, longest.content_s(pause_s), longest.length_s, name, max_hours)
     main = video or audio
     assert main is not None
     rotation_deg = _decode_ends(source, main, tracks[main.index], name)
@@ -180,9 +189,13 @@ def _read_packets(
 
 
 def _check_claims(
-    source: av.container.InputContainer, claim: Claim, longest: _Track, name: str, max_hours: float
+    source: av.container.InputContainer,
+    claim: Claim,
+    found_s: float,
+    measured_s: float,
+    name: str,
+    max_hours: float,
 ) -> None:
-    found_s, measured_s = longest.content_s, longest.length_s
     claimed_s = max(claim.duration_s, (source.duration or 0) / av.time_base, measured_s)
     far_more = claimed_s > _FAR_MORE * found_s + _LONGEST_PAUSE_S
     if far_more and (not claim.cut or claimed_s > max_hours * 3600):
@@ -241,9 +254,10 @@ def _add_picture(sound: MediaInfo, video: av.VideoStream, track: _Track, rotatio
 
 
 def _frame_rate(video: av.VideoStream, stamps_s: Times) -> float:
-    """Measured; the stated rate where it agrees, for Matroska's rounded stamps hide 29.97 from 30."""
-    span_s = float(stamps_s[-1] - stamps_s[0]) if len(stamps_s) else 0.0
-    measured = (len(stamps_s) - 1) / span_s if span_s else 0.0
+    """Measured, pauses left out; the stated rate where it agrees, for Matroska's rounded stamps hide 29.97 from 30."""
+    steps_s = np.diff(stamps_s)
+    steps_s = steps_s[steps_s < _NO_STEP_S] if (steps_s < _NO_STEP_S).any() else steps_s
+    measured = float(len(steps_s) / steps_s.sum()) if steps_s.sum() else 0.0
     stated = float(video.average_rate or 0)
     return stated if abs(stated - measured) < 0.001 * measured else measured
 

@@ -31,15 +31,22 @@ def _write_tracks(path: Path, tracks: Iterable[Track]) -> None:
 
 
 def ingest(job: Job) -> Result:
-    """Join the segments of every track into one file each, losing nothing."""
-    from processing.media import join_segments
+    """Join the segments of every track into one file each, losing nothing and moving nothing."""
+    from processing.join import join_segments
 
     told = {}
     for done, (name, track) in enumerate(sorted(job.params["tracks"].items())):
         parts = [Path(part) for part in track["parts"]]
         file = f"{name}{parts[0].suffix}"
-        join_segments(parts, job.out / file)
-        told[name] = {"kind": track["kind"], "role": track["role"], "start_s": track["start_s"], "file": file}
+        starts_s = None if track["whole"] else track["starts_s"]
+        late_s = join_segments(parts, job.out / file, starts_s)
+        told[name] = {
+            "kind": track["kind"],
+            "role": track["role"],
+            "start_s": track["starts_s"][0] + late_s,
+            "longest_gap_s": track["longest_gap_s"],
+            "file": file,
+        }
         job.progress((done + 1) / len(job.params["tracks"]))
     write_json(job.out / "tracks.json", told)
     return {"tracks": len(told)}
@@ -58,6 +65,7 @@ def probe_step(job: Job) -> Result:
             max_hours=job.media.max_hours,
             need_video=track["kind"] == "video",
             need_audio=track["kind"] == "audio",
+            longest_pause_s=track["longest_gap_s"],
         )
     cameras = [name for name, track in told.items() if track["kind"] == "video"]
     if not cameras:

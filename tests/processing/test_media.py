@@ -12,6 +12,7 @@ import pytest
 
 from config.errors import ChildFailed, ChildTimedOut, FfmpegMissing, Truncated
 from processing import media
+from processing.join import join_segments
 from tests.processing.media_files import Movie, read_sound, write_movie, write_sound
 
 ENDLESS = ["-f", "lavfi", "-re", "-i", "testsrc=size=64x64", "-f", "null", "-"]
@@ -29,7 +30,7 @@ def test_video_segments_join_without_losing_a_frame_or_drifting(
 ) -> None:
     shape = Movie(seconds=1.0, fps=fps, tone_hz=0)
     parts = [write_movie(tmp_path / f"{index}.{suffix}", shape) for index in range(8)]
-    media.join_segments(parts, tmp_path / f"out.{suffix}")
+    join_segments(parts, tmp_path / f"out.{suffix}")
     times = video_times(tmp_path / f"out.{suffix}")
     frames = sum(len(video_times(part)) for part in parts)
     assert len(times) == frames
@@ -52,7 +53,7 @@ def test_segments_that_carry_on_one_clock_keep_it(tmp_path: Path) -> None:
     ]
     media.run_ffmpeg(cut)
     parts = sorted(tmp_path.glob("part*.mkv"))
-    media.join_segments(parts, tmp_path / "out.mkv")
+    join_segments(parts, tmp_path / "out.mkv")
     assert len(parts) == 4
     assert video_times(tmp_path / "out.mkv") == video_times(whole)
 
@@ -65,7 +66,7 @@ def test_sound_segments_join_sample_for_sample(tmp_path: Path, suffix: str) -> N
         write_sound(tmp_path / f"{first}.{suffix}", sound[first:last])
         for first, last in itertools.pairwise(bounds)
     ]
-    media.join_segments(parts, tmp_path / f"out.{suffix}")
+    join_segments(parts, tmp_path / f"out.{suffix}")
     joined = read_sound(tmp_path / f"out.{suffix}")
     assert len(joined) == len(sound)
     assert np.abs(joined - sound).max() <= 2 / 32768
@@ -73,7 +74,7 @@ def test_sound_segments_join_sample_for_sample(tmp_path: Path, suffix: str) -> N
 
 def test_one_whole_file_passes_byte_for_byte(tmp_path: Path) -> None:
     only = write_movie(tmp_path / "user.mp4")
-    media.join_segments([only], tmp_path / "out.mkv")
+    join_segments([only], tmp_path / "out.mkv")
     assert (tmp_path / "out.mkv").read_bytes() == only.read_bytes()
 
 
@@ -81,7 +82,7 @@ def test_a_cut_last_segment_gives_the_frames_it_still_holds(tmp_path: Path) -> N
     shape = Movie(seconds=1.0, tone_hz=0)
     parts = [write_movie(tmp_path / f"{index}.mkv", shape) for index in range(2)]
     parts[1].write_bytes(parts[1].read_bytes()[:-2000])
-    media.join_segments(parts, tmp_path / "out.mkv")
+    join_segments(parts, tmp_path / "out.mkv")
     assert 25 < len(video_times(tmp_path / "out.mkv")) < 50
 
 
@@ -89,7 +90,7 @@ def test_a_segment_that_is_no_media_is_named(tmp_path: Path) -> None:
     good = write_movie(tmp_path / "0.mkv", Movie(seconds=0.5))
     (tmp_path / "1.mkv").write_bytes(b"\0" * 500)
     with pytest.raises(Truncated) as caught:
-        media.join_segments([good, tmp_path / "1.mkv"], tmp_path / "out.mkv")
+        join_segments([good, tmp_path / "1.mkv"], tmp_path / "out.mkv")
     assert caught.value.data["name"] == "1.mkv"
 
 
