@@ -82,8 +82,6 @@ def touch_name(page: Page) -> None:
     for step in range(1, 10):
         touch("touchMove", (0.2 + 0.04 * step, 0.3 + 0.35 * (step % 2)))
     touch("touchEnd")
-    # A finger takes its time to the next button; a tap within milliseconds of a swipe is no tap to Chromium.
-    page.wait_for_timeout(600)
 
 
 def tick(page: Page, *names: str) -> None:
