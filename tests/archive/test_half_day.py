@@ -62,7 +62,9 @@ def test_every_moment_lies_in_the_half_day_it_is_counted_in(when: dt.datetime, z
     assert start <= when < end
 
 
-@given(day=st.dates(min_value=dt.date(1985, 1, 1), max_value=dt.date(2040, 1, 1)), zone=st.sampled_from(ZONES))
+@given(
+    day=st.dates(min_value=dt.date(1985, 1, 1), max_value=dt.date(2040, 1, 1)), zone=st.sampled_from(ZONES)
+)
 def test_half_days_follow_each_other_without_a_gap(day: dt.date, zone: str) -> None:
     start, noon, end = day_bounds(day, ZoneInfo(zone))
     assert start < noon < end
