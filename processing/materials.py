@@ -152,7 +152,7 @@ def _package_facts(pipeline: Pipeline, session: Session, case: Case) -> PackageF
         rights=base.rights,
         consent=ConsentFacts(
             id=signed.id,
-            purposes=tuple(signed.purposes),
+            purposes=tuple(p for p in signed.purposes if p not in signed.withdrawn_purposes),
             text=signed.text,
             text_sha256=signed.text_sha256,
             signer_pseudonym=signed.signer_pseudonym,

@@ -138,9 +138,9 @@ async def sign_form(
     version: Annotated[str, Form(max_length=32)],
     language: Annotated[Language, Form()],
     submission: Annotated[str, Form(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]*$")],
-    after: Annotated[str, Form(max_length=16)],
     way: Annotated[Literal["drawn", "scanned"], Form()],
     signature: Annotated[UploadFile, File()],
+    after: Annotated[str, Form(max_length=16)] = "",
     purposes: Annotated[list[Purpose] | None, Form(max_length=len(Purpose))] = None,
     disguise_voice: Annotated[bool, Form()] = False,
 ) -> ConsentAnswer:

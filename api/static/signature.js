@@ -62,6 +62,8 @@ function sign() {
   for (const end of ["pointerup", "pointercancel"]) {
     pad.addEventListener(end, (event) => { if (event.pointerId === stroke?.id) stroke = null; });
   }
+  // Or a quick stroke counts as a swipe, and the browser swallows the next tap.
+  pad.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   one("undo").addEventListener("click", () => { strokes.pop(); redraw(); });
   one("clear").addEventListener("click", () => { strokes.length = 0; redraw(); });
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from archive.store import ObjectInfo, Store
 from archive.store_files import FileStore
 from archive.vault import Vault, base_key_path, create_base_key
-from config.errors import ChecksumMismatch, NotFound, RequestRejected, SettingsInvalid
+from config.errors import ChecksumMismatch, ConsentWithdrawn, NotFound, RequestRejected, SettingsInvalid
 
 SECRET = "患者王某，男，身份证 110101".encode() * 50
 
@@ -42,6 +42,35 @@ def test_what_is_sealed_opens_again_and_lies_nowhere_in_the_clear(tmp_path: Path
         target.unlink()
     assert SECRET[:20] not in all_bytes(tmp_path / "home")
     store.delete_prefix("vault/C1")
+
+
+def test_of_a_withheld_case_nobody_opens_or_adds_anything_but_reads_its_signed_forms(
+    tmp_path: Path, store: Store
+) -> None:
+    vault = Vault(tmp_path / "home", store)
+    for case in ("W1", "W2"):
+        vault.seal_bytes(case, SECRET, f"recordings/{case}/clip.age")
+        vault.seal_bytes(case, SECRET, f"consents/{case}/form.age")
+    for _ in range(2):
+        vault.withhold("W1")
+    other = Vault(tmp_path / "home", store)
+    for attempt in (
+        lambda: vault.open_bytes("W1", "recordings/W1/clip.age"),
+        lambda: other.open_file("W1", "recordings/W1/clip.age", tmp_path / "target"),
+        lambda: other.open_bytes("W1", "packages/consents/W1"),
+        lambda: vault.seal_bytes("W1", b"more", "recordings/W1/more.age"),
+        lambda: other.seal_file("W1", Path(__file__), "recordings/W1/more.age"),
+    ):
+        with pytest.raises(ConsentWithdrawn):
+            attempt()
+    assert not (tmp_path / "target").exists() and store.stat("recordings/W1/more.age") is None
+    assert other.open_bytes("W1", "consents/W1/form.age") == SECRET
+    assert other.open_bytes("W2", "recordings/W2/clip.age") == SECRET
+    vault.shred("W1")
+    for key in ("recordings/W1/clip.age", "consents/W1/form.age"):
+        with pytest.raises(NotFound):
+            other.open_bytes("W1", key)
+    store.delete_prefix("vault/W2")
 
 
 def test_after_shredding_every_copy_is_unreadable_for_ever(tmp_path: Path, store: Store) -> None:
