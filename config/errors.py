@@ -6,11 +6,12 @@
     │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration TooLong
     │   │                               FaceCountWrong
     │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected TranscriptRejected
+    │   │                               AttachmentRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
     │                                   SegmentsMissing PackageChanged NotTheExpert VerificationChanged
-    │                                   AlreadyResolved MomentUnseen
+    │                                   AlreadyResolved MomentUnseen PlanOverlaps
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -142,6 +143,10 @@ class TranscriptRejected(InputRejected):
     """A transcript.json is not what its schema allows. data: problem."""
 
 
+class AttachmentRejected(InputRejected):
+    """A file that cannot be attached to a consultation. data: why (a word of the catalogue), detail."""
+
+
 class ConsentRefused(YianError):
     """data: consultation, purpose."""
 
@@ -214,6 +219,10 @@ class AlreadyResolved(Conflict):
 
 class MomentUnseen(Conflict):
     """No picture of this moment was kept, so nobody can vouch for it. data: case, moment."""
+
+
+class PlanOverlaps(Conflict):
+    """Two recordings would start by themselves in one room at once. data: room, consultation (the other one)."""
 
 
 class ChecksumMismatch(Conflict):

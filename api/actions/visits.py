@@ -16,7 +16,7 @@ from api.actions.desk import (
     require_role,
 )
 from api.core import Core
-from archive import audit, consent, identity, ledger
+from archive import attachments, audit, consent, identity, ledger
 from archive.consent import SignedForm
 from archive.identity import PersonName
 from archive.models import (
@@ -139,8 +139,9 @@ def erase_case(core: Core, actor: User, case_id: str) -> Case:
         case = case_of(session, actor, case_id)
         if case.state is not State.WITHDRAWN:
             raise IllegalTransition(case=case.id, state=str(case.state), wanted="erased")
+        attachments.forget_notes(session, case.id)
         audit.record(session, actor.id, "case.erase", case.id)
     core.vault.shred(case_id)
-    for prefix in ("recordings", "work", "packages", "consents", identity.PREFIX):
+    for prefix in ("recordings", "work", "packages", "consents", identity.PREFIX, attachments.PREFIX):
         core.store.delete_prefix(f"{prefix}/{case_id}")
     return case
