@@ -16,11 +16,24 @@ from api.core import Core, open_core
 from api.doors import SESSION_COOKIE, check_doors
 from api.errors import install_errors
 from api.headers import SecurityHeaders
+from api.pages import attachments as attachment_pages
 from api.pages import cases as case_pages
 from api.pages import login as login_pages
 from api.pages import moments as moment_pages
+from api.pages import rooms as room_pages
 from api.pages.render import API
-from api.routes import cases, consultations, login, media, moments, office, recordings, redactions
+from api.routes import (
+    attachments,
+    cases,
+    consultations,
+    login,
+    media,
+    moments,
+    office,
+    recordings,
+    redactions,
+    rooms,
+)
 from config.settings import Settings
 
 FOLDERS = (
@@ -32,9 +45,13 @@ FOLDERS = (
     redactions,
     media,
     office,
+    attachments,
+    rooms,
     login_pages,
     case_pages,
     moment_pages,
+    attachment_pages,
+    room_pages,
 )
 SECURITY_SCHEMES = {
     "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},

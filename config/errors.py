@@ -222,7 +222,7 @@ class MomentUnseen(Conflict):
 
 
 class PlanOverlaps(Conflict):
-    """Two recordings would start by themselves in one room at once. data: room, consultation (the other one)."""
+    """Two recordings would start by themselves in one room at once. data: place (the room), consultation (the other one)."""
 
 
 class ChecksumMismatch(Conflict):

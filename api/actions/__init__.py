@@ -6,6 +6,13 @@ transaction together with its trace in the access log, and raises errors of the 
 
 from __future__ import annotations
 
+from api.actions.attachments import (
+    attach,
+    delete_attachment,
+    list_attachments,
+    open_attachment,
+    release_attachment,
+)
 from api.actions.cases import cancel_case, decide, export_case, list_cases, retry_case, show_case
 from api.actions.desk import STAFF, VIEWERS
 from api.actions.moments import (
@@ -26,6 +33,16 @@ from api.actions.recordings import (
     put_segment,
 )
 from api.actions.redactions import list_redactions
+from api.actions.rooms import (
+    hear_room,
+    list_rooms,
+    plan_room,
+    retire_room,
+    room_changes,
+    room_schedule,
+    shown_consultations,
+    warnings_of,
+)
 from api.actions.visits import (
     erase_case,
     list_consultations,
@@ -46,34 +63,47 @@ __all__ = [
     "USERNAME",
     "VIEWERS",
     "Moment",
+    "attach",
     "cancel_case",
     "complete_recording",
     "counters",
     "create_user",
     "decide",
+    "delete_attachment",
     "enrol_expert",
     "erase_case",
     "export_case",
     "forget_expert",
+    "hear_room",
     "is_producer",
+    "list_attachments",
     "list_cases",
     "list_consultations",
     "list_moments",
     "list_redactions",
+    "list_rooms",
     "list_segments",
     "media_stream",
     "moment_thumbnail",
+    "open_attachment",
     "open_recording",
+    "plan_room",
     "put_segment",
     "register_names",
+    "release_attachment",
     "report_watch",
     "resolve_moment",
+    "retire_room",
     "retry_case",
+    "room_changes",
+    "room_schedule",
     "schedule_consultation",
     "sha256_of",
     "show_case",
     "show_consultation",
+    "shown_consultations",
     "sign_consent",
     "tracked_faces",
+    "warnings_of",
     "withdraw_consent",
 ]
