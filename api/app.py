@@ -16,13 +16,27 @@ from api.core import Core, open_core
 from api.doors import SESSION_COOKIE, check_doors
 from api.errors import install_errors
 from api.headers import SecurityHeaders
+from api.pages import attachments as attachment_pages
 from api.pages import cases as case_pages
 from api.pages import consent as consent_pages
 from api.pages import login as login_pages
 from api.pages import moments as moment_pages
+from api.pages import rooms as room_pages
 from api.pages import today as today_pages
 from api.pages import withdrawn as withdrawn_pages
-from api.routes import cases, consultations, login, media, moments, office, recordings, redactions, station
+from api.routes import (
+    attachments,
+    cases,
+    consultations,
+    login,
+    media,
+    moments,
+    office,
+    recordings,
+    redactions,
+    rooms,
+    station,
+)
 from api.routes import withdrawn as withdrawn_routes
 from api.templating import API
 from config.settings import Settings
@@ -44,6 +58,10 @@ FOLDERS = (
     today_pages,
     consent_pages,
     withdrawn_pages,
+    attachments,
+    rooms,
+    attachment_pages,
+    room_pages,
 )
 SECURITY_SCHEMES = {
     "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from api.commands import (
+    attachment,
     case,
     consultation,
     demo,
@@ -24,6 +25,7 @@ from api.commands import (
     people,
     review,
     rig,
+    room,
     service,
     station,
 )
@@ -57,6 +59,14 @@ app.command("blur", help=both("cli.blur"))(media.blur)
 app.command("transcribe", help=both("cli.transcribe"))(media.transcribe)
 app.add_typer(models.app, name="models", help=both("cli.models"))
 app.command("doctor", help=both("cli.doctor"))(machine.doctor)
+consultation.app.command("attach", help=both("cli.consultation.attach"))(attachment.attach)
+consultation.app.command("attachments", help=both("cli.consultation.attachments"))(
+    attachment.list_attachments
+)
+consultation.app.command("attachment", help=both("cli.consultation.attachment"))(attachment.save)
+consultation.app.command("release", help=both("cli.consultation.release"))(attachment.release)
+consultation.app.command("detach", help=both("cli.consultation.detach"))(attachment.detach)
+app.add_typer(room.app, name="room", help=both("cli.room"))
 app.add_typer(consultation.app, name="consultation", help=both("cli.consultation"))
 app.add_typer(light.app, name="light", help=both("cli.light"))
 app.add_typer(people.app, name="user", help=both("cli.user"))

@@ -408,3 +408,74 @@ class AuditEvent(Table):
     object: Mapped[str] = mapped_column(String(128))
     outcome: Mapped[str] = mapped_column(String(64))
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Attachment(Table):
+    """A picture or report that belongs to a consultation, cleaned of what named the patient and sealed to the case.
+
+    ``sha256`` and ``size`` are those of the plain, cleaned bytes. A deleted one keeps its row, not its bytes.
+    """
+
+    __tablename__ = "attachments"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True, default=new_id)
+    consultation_id: Mapped[str] = mapped_column(ForeignKey("consultations.id"), index=True)
+    topic: Mapped[str] = mapped_column(String(16))
+    form: Mapped[str] = mapped_column(String(8))
+    taken_at: Mapped[dt.datetime]
+    note: Mapped[str] = mapped_column(String(1000), default="")
+    concerns: Mapped[list[str]] = mapped_column(default=list)
+    """Why a reviewer has to look closely before anybody learns from it."""
+    size: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str]
+    added_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    added_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    released_at: Mapped[dt.datetime | None]
+    released_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    deleted_at: Mapped[dt.datetime | None]
+    deleted_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class Room(Table):
+    """A consulting room and what its station last said of itself."""
+
+    __tablename__ = "rooms"
+
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"), primary_key=True)
+    code: Mapped[str] = mapped_column(String(32), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    since: Mapped[dt.datetime]
+    heard_at: Mapped[dt.datetime]
+    report: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    retired_at: Mapped[dt.datetime | None]
+
+
+class RoomChange(Table):
+    """A room went into another state; only the newest of a room are kept."""
+
+    __tablename__ = "room_changes"
+    __table_args__ = (Index("ix_room_changes_room", "base_code", "room"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
+    room: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(16))
+    problems: Mapped[list[str]] = mapped_column(default=list)
+    at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class RoomPlan(Table):
+    """In which room a consultation is recorded, when, for how long, and whether by itself."""
+
+    __tablename__ = "room_plans"
+    __table_args__ = (Index("ix_room_plans_room", "base_code", "room", "starts_at"),)
+
+    consultation_id: Mapped[str] = mapped_column(ForeignKey("consultations.id"), primary_key=True)
+    base_code: Mapped[str] = mapped_column(ForeignKey("bases.code"))
+    room: Mapped[str] = mapped_column(String(32))
+    starts_at: Mapped[dt.datetime]
+    length_s: Mapped[float]
+    automatic: Mapped[bool] = mapped_column(default=False)
+    planned_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    planned_at: Mapped[dt.datetime] = mapped_column(default=utc_now)

@@ -6,14 +6,14 @@
     │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration TooLong
     │   │                               FaceCountWrong
     │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected TranscriptRejected
-    │   ├── SpectrumRejected            CalibrationRejected
+    │   ├── SpectrumRejected            CalibrationRejected AttachmentRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
     │                                   VisitCancelled
     ├── Conflict       (409)            IllegalTransition AlreadyDecided SamePerson ProducerMayNotApprove
     │                                   AlreadyExists RecordingClosed VerificationFailed ChecksumMismatch
     │                                   SegmentsMissing PackageChanged NotTheExpert VerificationChanged
     │                                   AlreadyResolved MomentUnseen NotReady BaseKeyChanged
-    │                                   HalfDayFull ConsentFormChanged KeptByLaw
+    │                                   HalfDayFull ConsentFormChanged KeptByLaw PlanOverlaps
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
     ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
@@ -153,6 +153,10 @@ class TranscriptRejected(InputRejected):
     """A transcript.json is not what its schema allows. data: problem."""
 
 
+class AttachmentRejected(InputRejected):
+    """A file that cannot be attached to a consultation. data: why (a word of the catalogue), detail."""
+
+
 class ConsentRefused(YianError):
     """data: consultation, purpose."""
 
@@ -250,6 +254,10 @@ class ConsentFormChanged(Conflict):
 
 class KeptByLaw(Conflict):
     """A manager has decided that a law obliges to keep it. data: case, until (a date)."""
+
+
+class PlanOverlaps(Conflict):
+    """Two recordings would start by themselves in one room at once. data: place (the room), consultation (the other one)."""
 
 
 class ChecksumMismatch(Conflict):

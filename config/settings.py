@@ -94,6 +94,23 @@ class ArchiveSettings(Section):
     watch_threshold_share: Annotated[
         float, Field(gt=0, le=1, description="share of a shorter case that counts as a remote session")
     ] = 0.5
+    attachment_max_mb: Annotated[int, Field(ge=1, le=256, description="largest attachment, MiB")] = 64
+    attachment_max_count: Annotated[int, Field(ge=1, le=500, description="attachments per consultation")] = 40
+    attachment_timeout_s: Annotated[
+        float, Field(gt=0, le=600, description="longest cleaning of one attachment, s")
+    ] = 60.0
+    attachment_memory_mb: Annotated[
+        int, Field(ge=256, description="address space of the cleaning of one attachment, MiB")
+    ] = 1536
+    room_silent_s: Annotated[
+        float, Field(ge=10, description="seconds without a word from a room before it is a warning")
+    ] = 180.0
+    room_clock_s: Annotated[
+        float, Field(gt=0, description="deviation of a station's clock that is a warning, s")
+    ] = 30.0
+    plan_length_s: Annotated[
+        float, Field(ge=60, le=4 * 3600, description="planned length of a consultation, s")
+    ] = 1200.0
 
 
 class StoreSettings(Section):

@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from api.actions.desk import case_of, require_role
 from api.core import Core
-from archive import holding, identity
+from archive import attachments, holding, identity
 from archive.holding import HeldCase
 from archive.models import Case, HoldDecision, User
 from archive.terms import Role
 
-EVERYTHING = ("recordings", "work", "packages", "consents", identity.PREFIX)
+EVERYTHING = ("recordings", "work", "packages", "consents", identity.PREFIX, attachments.PREFIX)
 
 
 def list_held(core: Core, actor: User) -> tuple[list[HeldCase], dict[str, str]]:
@@ -43,6 +43,7 @@ def erase_case(core: Core, actor: User, case_id: str, reason: str = "") -> Case:
     with core.catalog.write() as session:
         case = case_of(session, actor, case_id)
         holding.begin_erasing(session, case, actor.id, today(core))
+        attachments.forget_notes(session, case.id)
     core.vault.shred(case_id)
     for prefix in EVERYTHING:
         core.store.delete_prefix(f"{prefix}/{case_id}")

@@ -15,6 +15,7 @@ from api.core import Core
 from api.deps import Actor, InCore, Words
 from api.doors import EVERY_ROLE, Doors
 from api.messages import Messages
+from api.pages.attachments import shown_attachments
 from api.pages.moments import shown_moments
 from api.pages.render import clock, page
 from api.progress import share_of, steps_of
@@ -97,6 +98,7 @@ def show_case(
         "case.html",
         redactions=redactions,
         names=_names(core, case),
+        attachments=shown_attachments(core, actor, case),
         moments=moments,
         media=media,
         cameras=cameras,

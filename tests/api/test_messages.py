@@ -10,12 +10,27 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.messages import LANGUAGES, Language, as_language, load_messages, read_texts
+from archive.attachments import Topic
+from archive.rooms import AgentState
 from archive.terms import Finding, Kind, Purpose, Role, State
 from config.errors import ChildTimedOut, ConsentExpired, NotFound, YianError, error_kinds
 from processing.plan import STEPS
 from processing.suspects import Kind as MomentKind
 
 API = Path(__file__).parents[2] / "api"
+# As the cleaning of attachments writes them.
+CLEANERS = [
+    *(API.parent / "archive").glob("*.py"),
+    API / "actions" / "attachments.py",
+    API / "routes" / "attachments.py",
+    API / "commands" / "attachment.py",
+]
+WHYS = {why for path in CLEANERS for why in re.findall(r'why="([a-z-]+)"', path.read_text())}
+CONCERNS = {
+    "picture",
+    "pdf",
+    *re.findall(r'found\.append\("([a-z-]+)"\)', (API.parent / "archive" / "dicom.py").read_text()),
+}
 # Keys that are put together at run time, by the values that can come.
 COMPOSED = {
     "state.": [str(state) for state in State],
@@ -27,6 +42,13 @@ COMPOSED = {
     "verdict.": ["pass", "fail", "resolved"],
     "vision.kind.": list(get_args(MomentKind)),
     "language.": list(LANGUAGES),
+    "room.state.": [str(state) for state in AgentState],
+    "room.verdict.": ["pass", "fail", "indeterminate"],
+    "room.": ["light", "sound"],
+    "attachment.type.": [str(topic) for topic in Topic],
+    "attachment.form.": ["jpeg", "png", "pdf", "dicom"],
+    "concern.": sorted(CONCERNS),
+    "why.": sorted(WHYS),
     "problem.": [str(kind.status) for kind in error_kinds().values()] + ["405", "413"],
 }
 

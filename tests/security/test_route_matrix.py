@@ -57,6 +57,17 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("POST", "/api/cases/{id}/moments/{moment}/resolve"): {R},
     ("GET", "/api/cases/{id}/redactions"): {R, E},
     ("GET", "/api/cases/{id}/media/{path:path}"): {R, E, L, M},
+    ("POST", "/api/consultations/{id}/attachments"): {T, E},
+    ("GET", "/api/consultations/{id}/attachments"): ALL,
+    ("GET", "/api/consultations/{id}/attachments/{attachment}"): ALL,
+    ("POST", "/api/consultations/{id}/attachments/{attachment}/release"): {R},
+    ("POST", "/api/consultations/{id}/attachments/{attachment}/delete"): {T, E, R, M},
+    ("PUT", "/api/rooms/{room}/state"): {T},
+    ("GET", "/api/rooms"): {T, M},
+    ("GET", "/api/rooms/{room}/changes"): {T, M},
+    ("POST", "/api/rooms/{room}/retire"): {M},
+    ("GET", "/api/rooms/{room}/schedule"): {T, M},
+    ("PUT", "/api/rooms/{room}/schedule/{id}"): {T, M},
     ("GET", "/api/counters"): ALL,
     ("POST", "/api/users"): {M},
     ("GET", "/api/audit"): {M},
@@ -79,6 +90,10 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("GET", "/withdrawn"): {M},
     ("POST", "/withdrawn/{id}/erase"): {M},
     ("POST", "/withdrawn/{id}/keep"): {M},
+    ("POST", "/cases/{id}/attachments"): {T, E},
+    ("POST", "/cases/{id}/attachments/{attachment}/release"): {R},
+    ("POST", "/cases/{id}/attachments/{attachment}/delete"): {T, E, R, M},
+    ("GET", "/rooms"): {T, M},
 }
 
 
@@ -104,7 +119,14 @@ def test_a_route_lets_in_exactly_the_roles_of_the_table(
 ) -> None:
     allowed = TABLE[method, path]
     concrete = path.replace(":path", "").format(
-        id="X1", track="room", index=0, path="video.mp4", moment="room-1", form="F1"
+        id="X1",
+        track="room",
+        index=0,
+        path="video.mp4",
+        moment="room-1",
+        form="F1",
+        attachment="A1",
+        room="room1",
     )
 
     def ask(role: Role | None) -> tuple[int, str]:

@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from api import actions
+from archive.models import Recording
 from capture.spool import Spool
 from capture.station import Station
 from config.errors import ConsentMissing, NotFound, NotReady
@@ -22,7 +24,10 @@ def recorded(station: Station) -> bool:
 
 
 def at_the_core(room: Room, consultation: str) -> bool:
-    return actions.show_case(room.core, room.people.technician, consultation).state == "processing"
+    """Whether every recording of the visit has been handed over in full."""
+    with room.core.catalog.read() as session:
+        kept = session.scalars(select(Recording).where(Recording.consultation_id == consultation)).all()
+        return bool(kept) and all(recording.completed_at is not None for recording in kept)
 
 
 def test_a_session_is_recorded_marked_ended_and_arrives_at_the_core(room: Room) -> None:
