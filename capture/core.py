@@ -137,6 +137,14 @@ class Core:
             raise self._not_ours("no list of today")
         return answer["visits"]
 
+    def schedule(self, room: str) -> list[dict[str, Any]]:
+        """What is planned in a room today: consultation, starts_at, length_s, automatic."""
+        answer = self._call("GET", f"/api/rooms/{_quoted(room)}/schedule")
+        planned = answer.get("planned")
+        if not isinstance(planned, list) or not all(isinstance(each, dict) for each in planned):
+            raise self._not_ours("no schedule")
+        return planned
+
     def tell_room(self, room: str, report: dict[str, Any]) -> None:
         """The heartbeat: how the room is."""
         self._call("PUT", f"/api/rooms/{_quoted(room)}/state", json=report)

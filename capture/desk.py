@@ -1,4 +1,4 @@
-"""What the station asks and tells the core beside its uploads: today's list, the heartbeat."""
+"""What the station asks and tells the core beside its uploads: today's list with its plan, the heartbeat."""
 
 from __future__ import annotations
 
@@ -28,7 +28,16 @@ class Desk:
     def today(self) -> Any:
         """The list of today as the core tells it. Raises CoreUnreachable, NotLoggedIn and what else the core says."""
         with Core(self._settings) as core:
-            return core.today(self._settings.room)
+            planned = {each["consultation"]: each for each in core.schedule(self._settings.room)}
+            visits = core.today(self._settings.room)
+        for visit in visits:
+            if plan := planned.get(visit["id"]):
+                visit |= {
+                    "scheduled_at": plan["starts_at"],
+                    "planned_minutes": plan["length_s"] / 60,
+                    "automatic": plan["automatic"],
+                }
+        return visits
 
     def start(self, today: Today, report: Callable[[], dict[str, Any]]) -> None:
         self._thread = threading.Thread(target=self._run, args=(today, report), name="desk", daemon=True)

@@ -10,6 +10,16 @@ Level = Literal["ok", "warn", "bad"]
 LOW_SPACE_S = 1800.0
 WAITING_LONG_S = 3 * 24 * 3600.0
 
+# What the core calls it.
+_AT_THE_CORE = {
+    "input_away": "input-died",
+    "sound_dead": "microphone-silent",
+    "sound_unplugged": "microphone-silent",
+    "space_low": "disk-low",
+    "offline": "core-unreachable",
+    "refused": "upload-refused",
+}
+
 
 @dataclass(frozen=True)
 class Health:
@@ -18,6 +28,16 @@ class Health:
     level: Level
     code: str
     data: Mapping[str, Any]
+
+    @property
+    def problem(self) -> str | None:
+        """The code under which the core knows it; None when there is nothing to worry about."""
+        if self.level == "ok":
+            return None
+        if self.code == "problem":
+            return str(self.data["problem"])
+        fallback = "sound-alarm" if self.code.startswith("sound_") else self.code.replace("_", "-")
+        return _AT_THE_CORE.get(self.code, fallback)
 
 
 def health_of(snapshot: Mapping[str, Any]) -> Health:

@@ -13,6 +13,7 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, Literal, Self
 
 import structlog
@@ -81,6 +82,7 @@ class Station:
         self._alarms: set[tuple[str, str]] = set()
         self._space_left_s: float | None = None
         self._space_due = 0.0
+        self._reported: tuple[str, datetime] = ("", datetime.now(UTC))
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
 
     def __enter__(self) -> Self:
@@ -299,7 +301,8 @@ class Station:
             "today": [visit.model_dump(mode="json") for visit in self.today.visits],
             "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,
         }
-        return {**shown, "health": asdict(health_of(shown))}
+        health = health_of(shown)
+        return {**shown, "health": asdict(health), "room_problem": health.problem}
 
     def _told(self, session: _Session) -> dict[str, Any]:
         return {
@@ -375,16 +378,20 @@ class Station:
     def report(self) -> dict[str, Any]:
         """The heartbeat's words for the core."""
         shown = self.snapshot()
-        session = shown["session"]
+        session, now, queue = shown["session"], datetime.now(UTC), shown["queue"]
+        if shown["state"] != self._reported[0]:
+            self._reported = (shown["state"], now)
         return {
             "state": shown["state"],
+            "since": self._reported[1].isoformat(),
+            "clock": now.isoformat(),
             "consultation": session["consultation"] if session else None,
             "space_left_s": shown["space_left_s"],
-            "waiting": {"count": shown["queue"]["count"], "bytes": shown["queue"]["bytes"]},
-            "problems": [] if shown["health"]["level"] == "ok" else [shown["health"]["code"]],
+            "queue": {"count": queue["count"], "bytes": queue["bytes"]},
+            "problems": [shown["room_problem"]] if shown["room_problem"] else [],
             "light": shown["light"]["verdict"] if shown["light"] else None,
             "sound": "fail" if shown["sound_alarms"] else "pass",
-            "station_time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "agent": version("yian"),
         }
 
     # The session.
