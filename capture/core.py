@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -14,6 +15,7 @@ import httpx
 from capture.entries import Kept, Note, Withdrawal
 from capture.rig import redact
 from capture.seal import BaseFacts
+from config.digest import CHANGED, FACTS_HEADER, facts_digest
 from config.errors import (
     ChecksumMismatch,
     Conflict,
@@ -61,7 +63,7 @@ class Core:
     def open(self, consultation: str, body: dict[str, Any], key: str) -> str:
         """Ask for a recording; its id. The same ``key`` gives the same recording."""
         path = f"/api/consultations/{_quoted(consultation)}/recordings"
-        answer = self._call("POST", path, json=body, headers={"Idempotency-Key": key})
+        answer = self._tell("recordings", consultation, path, body, key)
         recording = answer.get("recording")
         if not isinstance(recording, str) or not _RECORDING_ID.fullmatch(recording):
             raise self._not_ours("no recording id")
@@ -82,6 +84,10 @@ class Core:
             "X-Start-S": f"{kept.start_s:.6f}",
             "X-Duration-S": f"{kept.duration_s:.6f}",
         }
+        facts = [
+            headers[name] for name in ("X-Sealed-SHA256", "X-Content-SHA256", "X-Start-S", "X-Duration-S")
+        ]
+        headers[FACTS_HEADER] = facts_digest("segment", recording, kept.track, str(kept.index), *facts)
         path = f"/api/recordings/{recording}/tracks/{kept.track}/segments/{kept.index}"
         try:
             answer = self._call("PUT", path, content=_chunks(kept.path, pace), headers=headers)
@@ -101,7 +107,7 @@ class Core:
 
     def note(self, recording: str, note: Note) -> None:
         """Tell something that happened; the same note again changes nothing."""
-        answer = self._call("POST", f"/api/recordings/{recording}/notes", json=asdict(note))
+        answer = self._tell("notes", recording, f"/api/recordings/{recording}/notes", asdict(note))
         if answer.get("id") != note.id:
             raise self._not_ours("no receipt")
 
@@ -111,7 +117,7 @@ class Core:
         """Close the recording; the id of its case. Raises SegmentsMissing while segments, or any of so many notes, are
         not there."""
         told = {"tracks": tracks, "seconds": seconds, "notes": notes}
-        answer = self._call("POST", f"/api/recordings/{recording}/complete", json=told)
+        answer = self._tell("complete", recording, f"/api/recordings/{recording}/complete", told)
         if "case" not in answer:
             raise self._not_ours("no case id")
         return str(answer["case"])
@@ -119,7 +125,7 @@ class Core:
     def withdraw(self, told: Withdrawal) -> None:
         """Tell that a patient has taken the consent back; telling it again changes nothing."""
         path = f"/api/consultations/{_quoted(told.consultation)}/consent/withdraw"
-        if "case" not in self._call("POST", path, json={"reason": told.reason}):
+        if "case" not in self._tell("withdraw", told.consultation, path, {"reason": told.reason}):
             raise self._not_ours("no case id")
 
     def station(self) -> BaseFacts:
@@ -148,6 +154,20 @@ class Core:
     def tell_room(self, room: str, report: dict[str, Any]) -> None:
         """The heartbeat: how the room is."""
         self._call("PUT", f"/api/rooms/{_quoted(room)}/state", json=report)
+
+    def _tell(self, what: str, of: str, path: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
+        """POST ``body`` with a checksum over everything it says."""
+        content = json.dumps(body).encode()
+        facts = facts_digest(what, of, key, hashlib.sha256(content).hexdigest())
+        headers = {"Content-Type": "application/json", FACTS_HEADER: facts}
+        if key:
+            headers["Idempotency-Key"] = key
+        try:
+            return self._call("POST", path, content=content, headers=headers)
+        except RequestRejected as error:
+            if error.data.get("problem") == CHANGED:
+                raise self._not_ours(CHANGED) from error
+            raise
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:

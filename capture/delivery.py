@@ -34,19 +34,28 @@ class Delivery:
                 return "done"
             self._spool.know(self._local, self._open(session))
             return "sent"
+        try:
+            return self._step_of(session, session.recording)
+        except NotFound as error:
+            if error.data.get("what") == "recording":
+                # A bad line may have changed the id in the core's answer: the core will tell it again.
+                self._spool.know(self._local, None)
+            raise
+
+    def _step_of(self, session: Session, recording: str) -> Step:
         for kept in self._spool.pending(self._local):
             if (kept.track, kept.index) not in self._spoilt:
-                self._put(session.recording, kept)
+                self._put(recording, kept)
                 return "sent"
         for note in self._spool.notes(self._local, unsent=True)[:1]:
-            self._core.note(session.recording, note)
+            self._core.note(recording, note)
             self._spool.mark_sent(note.id)
             return "sent"
         for error in self._spoilt.values():
             raise error
         if not session.closed or self._others_come_first(session):
             return "idle"
-        return self._complete(session, session.recording)
+        return self._complete(session, recording)
 
     def _put(self, recording: str, kept: Kept) -> None:
         try:

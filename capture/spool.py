@@ -326,8 +326,8 @@ class Spool:
 
     # What became of it at the core.
 
-    def know(self, local: str, recording: str) -> None:
-        """The core has opened the session under its own id."""
+    def know(self, local: str, recording: str | None) -> None:
+        """The core has opened the session under its own id; None: it does not know that id, and has to be asked again."""
         self._journal.run("update station_session set recording = ? where local = ?", recording, local)
 
     def mark_uploaded(self, local: str, track: str, index: int, *, confirmed: bool = True) -> None:

@@ -6,6 +6,7 @@ of it is uploaded, but whether it goes on or is closed is a person's decision.
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -34,7 +35,7 @@ from config.errors import (
 from config.settings import Settings
 
 GREET_S = 60.0  # how often an idle uploader looks whether the core is there
-ASK_AGAIN_S = 3600.0  # how often a session that was refused or cannot go is tried again
+ASK_AGAIN_S = 3600.0  # how often, at last, a session that was refused or cannot go is tried again
 PATIENCE = 3  # failures after which a session lets the others go first
 DAY_S = 86_400.0
 _log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class Uploader:
                         self._fresh.clear()
                         self._round(core)
                         failures = 0
-                        self._fresh.wait(GREET_S)
+                        self._fresh.wait(self._rest_s())
             except YianError as error:
                 failures += 1
                 self._fail(error)
@@ -121,6 +122,11 @@ class Uploader:
             except Exception:  # noqa: BLE001 - a fault of ours must not end the upload for good
                 _log.exception("upload_crashed")
                 self._ended.wait(self._settings.capture.upload_retry_s)
+
+    def _rest_s(self) -> float:
+        """How long there may be nothing to do: until the next greeting, or a session's next try."""
+        next_s = min(self._shelved.values(), default=math.inf) - time.monotonic()
+        return min(GREET_S, max(next_s, 0.05))
 
     def _fail(self, error: YianError) -> None:
         if self._problem is None or self._problem.code != error.code:
@@ -158,7 +164,8 @@ class Uploader:
 
     def _due(self) -> list[Session]:
         now_s = time.monotonic()
-        due = [each for each in self._spool.unfinished() if self._shelved.get(each.local, 0.0) <= now_s]
+        self._shelved = {local: until_s for local, until_s in self._shelved.items() if until_s > now_s}
+        due = [each for each in self._spool.unfinished() if each.local not in self._shelved]
         return sorted(due, key=lambda each: self._failures.get(each.local, 0) // PATIENCE)
 
     def _bring(self, core: Core, session: Session) -> bool:
@@ -171,7 +178,7 @@ class Uploader:
             if local not in self._deliveries:
                 self._deliveries[local] = Delivery(core, self._spool, local, self._throttle.pace)
             delivery = self._deliveries[local]
-            self._sending = True
+            self._sending = bool(self._spool.pending(local))
             step = delivery.step()
         except ConsentRefused as error:
             _log.warning("upload_refused", local=local, code=error.code)
@@ -189,6 +196,8 @@ class Uploader:
             self._fail(error)
             return False
         self._failures.pop(local, None)
+        if session.problem is not None:
+            self._spool.admit(local)
         self._online = True
         if step == "done":
             self._deliveries.pop(local, None)
@@ -196,7 +205,10 @@ class Uploader:
         return step == "sent"
 
     def _shelve(self, local: str) -> None:
-        self._shelved[local] = time.monotonic() + ASK_AGAIN_S
+        """Let a session wait, longer each time: at first a bad line may have been at fault."""
+        self._failures[local] = failures = self._failures.get(local, 0) + 1
+        first_s = self._settings.capture.upload_retry_s
+        self._shelved[local] = time.monotonic() + min(first_s * 2.0 ** min(failures - 1, 16), ASK_AGAIN_S)
         self._deliveries.pop(local, None)
 
     def _keep_house(self) -> None:

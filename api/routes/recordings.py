@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Header, HTTPException, Request, Response
+from fastapi import Depends, Header, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import actions
@@ -34,6 +34,7 @@ from api.schemas import (
 )
 from archive.store import disk_full_is_named
 from archive.terms import Role
+from config.digest import CHANGED, FACTS_HEADER, facts_digest
 from config.errors import RequestRejected
 
 doors = Doors("recordings")
@@ -42,9 +43,31 @@ doors = Doors("recordings")
 ABANDONED_S = 3600
 
 TECHNICIAN = (Role.TECHNICIAN,)
+SEGMENT_FACTS = ("X-Sealed-SHA256", "X-Content-SHA256", "X-Start-S", "X-Duration-S")
 HEX = r"^[0-9a-fA-F]{64}$"
 Sha256 = Annotated[str, Header(alias="X-Content-SHA256", pattern=HEX)]
+FactsSha256 = Annotated[str | None, Header(alias=FACTS_HEADER, pattern=HEX)]
 SealedSha256 = Annotated[str | None, Header(alias="X-Sealed-SHA256", pattern=HEX)]
+
+
+def check_facts(told: str | None, *facts: str) -> None:
+    """Raises RequestRejected where a request is not what its sender made of it. One that tells no checksum passes."""
+    if told is not None and told.lower() != facts_digest(*facts):
+        raise RequestRejected(problem=CHANGED)
+
+
+async def intact(
+    request: Request,
+    told: FactsSha256 = None,
+    idempotency_key: Annotated[str | None, Header(max_length=64)] = None,
+) -> None:
+    """See to it that a JSON request is what its sender made of it."""
+    what = request.scope["route"].path.rpartition("/")[2]
+    body = hashlib.sha256(await request.body()).hexdigest()
+    check_facts(told, what, request.path_params["id"], idempotency_key or "", body)
+
+
+INTACT = [Depends(intact)]
 
 
 @doors.get("/api/station", roles=TECHNICIAN, summary="Whom a station serves, and the key to seal to")
@@ -64,6 +87,7 @@ def station(actor: Actor, core: InCore) -> StationAnswer:
     roles=TECHNICIAN,
     summary="Open a recording; refused without a valid consent",
     status_code=201,
+    dependencies=INTACT,
 )
 def open_recording(
     id: Id,
@@ -104,10 +128,13 @@ async def put_segment(
     start_s: Annotated[Seconds, Header(alias="X-Start-S")],
     duration_s: Annotated[Seconds, Header(alias="X-Duration-S")],
     sealed_sha256: SealedSha256 = None,
+    facts: FactsSha256 = None,
 ) -> SegmentAnswer:
     """With ``X-Sealed-SHA256`` the body is sealed to the base's key, and that checksum is the body's."""
     if not 0 <= index < 100_000:
         raise RequestRejected(problem="the index of a segment lies between 0 and 99999")
+    told = [request.headers.get(name, "") for name in SEGMENT_FACTS]
+    check_facts(facts, "segment", id, track, str(index), *told)
     await run_in_threadpool(actions.require_wanted, core, actor, id)
     async with received_body(request) as received:
         if received.sha256 != (sealed_sha256 or sha256).lower():
@@ -141,6 +168,7 @@ def list_segments(id: Id, actor: Actor, core: InCore) -> SegmentsAnswer:
     summary="Tell what happened while recording; repeating it is safe",
     status_code=201,
     responses={200: {"description": "The same note was there already"}},
+    dependencies=INTACT,
 )
 def add_note(id: Id, asked: NoteRequest, response: Response, actor: Actor, core: InCore) -> NoteAnswer:
     created = actions.add_note(core, actor, id, **asked.model_dump())
@@ -157,6 +185,7 @@ def list_notes(id: Id, actor: Actor, core: InCore) -> NotesAnswer:
     "/api/recordings/{id}/complete",
     roles=TECHNICIAN,
     summary="Close a recording whose segments have all arrived; its processing begins",
+    dependencies=INTACT,
 )
 def complete(id: Id, asked: CompleteRequest, actor: Actor, core: InCore) -> CaseState:
     tracks = {name: track.model_dump() for name, track in asked.tracks.items()}
