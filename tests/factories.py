@@ -133,6 +133,7 @@ def make_case(
         kind=Kind.CONSULTATION,
         expert_id=people.expert.id,
         scheduled_at=utc_now() - dt.timedelta(hours=1),
+        override=actions.Override("more cases than a clinic has", "the tests"),
     )
     form = SignedForm(purposes, CONSENT_TEXT, PNG, utc_now() - dt.timedelta(hours=1))
     actions.sign_consent(core, people.technician, planned.id, form)

@@ -108,19 +108,19 @@ def today(as_json: AsJson = False) -> None:
         if not rows:
             say("cli.consultation.today.none")
             return
-        columns = ("half-day", "time", "case", "title", "consent", "override")
+        columns = ("case", "time", "title", "standing")
         print_table([f"cli.col.{name}" for name in columns], [_line(row, zone) for row in rows])
 
 
 def _line(row: TodayRow, zone: ZoneInfo) -> tuple[str, ...]:
-    allowed = f"{row.override_by}: {row.override_reason}" if row.override_reason else ""
+    told = [row.consent_text]
+    if row.override_reason:
+        told.append(both("today.override", by=row.override_by, reason=row.override_reason))
     return (
-        both(f"half_day.{row.half_day}"),
-        f"{row.scheduled_at.astimezone(zone):%H:%M}",
         row.id,
+        f"{row.scheduled_at.astimezone(zone):%H:%M}",
         f"{row.title} ({row.expert}, {row.patient})",
-        row.consent_text,
-        allowed,
+        "\n".join(told),
     )
 
 

@@ -137,7 +137,7 @@ def test_every_promised_command_is_there() -> None:
     promised = (
         "demo serve worker capture ingest counters blur transcribe doctor|case list|case show|case retry|"
         "case cancel|case verify|case export|case moments|case resolve|review approve|review reject|models list|models fetch|models path|"
-        "consultation add|consultation consent|consultation withdraw|user add|user list|"
+        "consultation add|consultation consent|consultation withdraw|consultation today|consultation cancel|user add|user list|"
         "enrol expert|enrol list|enrol forget"
     )
     first, *grouped = promised.split("|")
@@ -266,6 +266,38 @@ def consent_files(folder: Path) -> tuple[Path, Path]:
     text.write_text(CONSENT_TEXT)
     signature.write_bytes(PNG)
     return text, signature
+
+
+def test_today_lists_who_may_be_recorded_and_an_eleventh_visit_needs_a_reason_and_a_name(
+    yian: Yian, core: Core, people: People, tmp_path: Path
+) -> None:
+    assert yian("consultation", "today").status == 0
+    add = ("consultation", "add", "头痛一例", "--as", "technician", "--expert", "expert")
+    for _ in range(10):
+        assert yian(*add).status == 0
+    assert_refused(yian(*add), "10")
+    assert_refused(yian(*add, "--override-reason", "急诊"), "override")
+    assert yian(*add, "--override-reason", "急诊", "--override-by", "赵主任").status == 0
+    rows = yian("consultation", "today", "--json").data
+    assert len(rows) == 11 and {row["consent"] for row in rows} == {"missing"}
+    assert [row["override_by"] for row in rows if row["override_reason"]] == ["赵主任"]
+    text, signature = consent_files(tmp_path)
+    first, second = rows[0]["id"], rows[1]["id"]
+    signed = yian(
+        "consultation", "consent", first, "--as", "technician", "--purpose", "record", "--purpose", "research",
+        "--text", text, "--signature", signature,
+    )  # fmt: skip
+    assert signed.status == 0
+    some = yian(
+        "consultation", "withdraw", first, "--as", "technician", "--purpose", "research", "--reason", "不参加",
+    )  # fmt: skip
+    assert some.status == 0 and "其余用途继续有效" in some.out
+    assert yian("consultation", "cancel", second, "--as", "technician").status == 0
+    listed = {row["id"]: row for row in yian("consultation", "today", "--json").data}
+    assert second not in listed
+    assert (listed[first]["may_record"], listed[first]["purposes"]) == (True, ["record"])
+    shown = yian("consultation", "today").out
+    assert "赵主任" in shown and "急诊" in shown and "同意录制" in shown
 
 
 def test_a_visit_is_planned_consented_and_withdrawn(yian: Yian, people: People, tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ class Clinic:
             kind=Kind.CONSULTATION,
             expert_id=expert.id,
             scheduled_at=utc_now(),
+            override=actions.Override("more cases than a clinic has", "the tests"),
         )
         actions.sign_consent(
             self.core, technician, planned.id, SignedForm(EVERY_PURPOSE, CONSENT_TEXT, PNG, utc_now())
