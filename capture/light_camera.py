@@ -28,12 +28,12 @@ SURROUND_RATIO = 1.5  # between the card's contrast now and when it was calibrat
 
 @dataclass(frozen=True)
 class CameraReading:
-    """Values and expanded uncertainties (k = 2). ``cct_k`` and ``duv`` are None where the colour is not white."""
+    """Values and expanded uncertainties (k = 2)."""
 
     lux: float
     lux_uncertainty: float
-    cct_k: float | None
-    duv: float | None
+    cct_k: float
+    duv: float
     cct_uncertainty_k: float
     duv_uncertainty: float
 
@@ -55,11 +55,13 @@ def read_card(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], light: 
         raise Unusable("mixed_light")
     matrix = to_xyz(setup)
     lux, lux_spread = _lux(card, matrix, setup, light.reflectance)
-    cct_k, duv, cct_spread_k = _cct(card, matrix, setup)
-    white = np.isfinite([cct_k, duv, cct_spread_k]).all() and abs(duv) <= DUV_MAX
-    if not white or not CCT_RANGE_K[0] < cct_k < CCT_RANGE_K[1]:
-        return CameraReading(lux, lux_spread, None, None, 0.0, 0.0)
-    return CameraReading(lux, lux_spread, cct_k, duv, cct_spread_k, setup.duv_uncertainty)
+    colour = _colour(card, matrix, setup)
+    if not np.isfinite(colour).all() or abs(colour[1]) > DUV_MAX:
+        raise Unusable("not_white")
+    if not CCT_RANGE_K[0] < colour[0] < CCT_RANGE_K[1]:
+        raise Unusable("not_white")
+    cct_k, duv, cct_spread_k, duv_spread = (float(value) for value in colour)
+    return CameraReading(lux, lux_spread, cct_k, duv, cct_spread_k, duv_spread)
 
 
 def to_xyz(setup: Calibration) -> Floats:
@@ -80,15 +82,15 @@ def _lux(card: Card, matrix: Floats, setup: Calibration, reflectance: float) -> 
     return float(value), float(value * np.linalg.norm([setup.lux_uncertainty, spread, quantised]))
 
 
-def _cct(card: Card, matrix: Floats, setup: Calibration) -> tuple[float, float, float]:
-    """CCT in K, Duv, and the expanded uncertainty of the CCT in K."""
+def _colour(card: Card, matrix: Floats, setup: Calibration) -> Floats:
+    """CCT in K, Duv, and the expanded uncertainties of both, (4,); nan where there are none."""
     shifted = card.mean + np.diag(card.step / np.sqrt(12))
     found = whites_of(np.vstack([card.mean, shifted, card.quarters]) @ matrix.T)
-    cct_k, duv = (float(value) for value in found[0])
-    quantised = 2 * np.linalg.norm(found[1:4, 0] - cct_k)
-    spread = found[4:, 0].std(ddof=1)
+    cct_k, duv = found[0]
+    quantised = 2 * np.linalg.norm(found[1:4] - found[0], axis=0)
+    spread = found[4:].std(axis=0, ddof=1)
     away = 0.0
     if setup.reference_cct_k is not None:
         away = setup.cct_slope * abs(cct_k - setup.reference_cct_k)
-    total = np.linalg.norm([(setup.cct_uncertainty_k + away) * (cct_k / STATED_AT_K) ** 2, quantised, spread])
-    return cct_k, duv, float(total)
+    calibrated = [(setup.cct_uncertainty_k + away) * (cct_k / STATED_AT_K) ** 2, setup.duv_uncertainty]
+    return np.append([cct_k, duv], np.linalg.norm([calibrated, quantised, spread], axis=0))

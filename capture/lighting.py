@@ -24,7 +24,7 @@ import math
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,36 +33,18 @@ from capture.frames import Frames, read_image
 from capture.light_camera import CameraReading, read_card
 from capture.light_card import Unusable
 from capture.light_setup import Light
+from capture.light_verdict import Reading, Reason, Source, Table, Verdict
 from capture.sensor import SensorReading, read_sensor
 from capture.spectrum import SpectralReading, measure_spectrum
 from capture.spectrum_file import Spectrum, load_spectrum
 from config.errors import SpectrumRejected
 from config.settings import CaptureSettings
 
-Verdict = Literal["pass", "indeterminate", "fail"]
-Source = Literal["camera", "sensor", "spectrum", "certificate", "none"]
-# Why a reading got its verdict; the words are in the message catalogue under light.reason.<code>.
-Reason = Literal[
-    "in_limits", "near_limit", "too_dim", "too_bright", "too_warm", "too_cool", "too_green", "too_pink",
-    "poor_rendering", "needs_certificate", "not_measured", "uncalibrated", "no_card", "clipped", "too_dark", "uneven",
-    "mixed_light", "unsteady", "not_white", "contradiction", "other_light", "out_of_date", "undated",
-    "not_locked", "sensor_silent", "sensor_garbage", "bad_spectrum",
-]  # fmt: skip
+__all__ = ["LightCheck", "Reading", "Reason", "Source", "Verdict", "check_light"]
+
 # A certificate states a nominal CCT; ANSI C78.377-2017 lets a lamp differ by about this share.
 NOMINAL_CCT_SHARE = 0.055
 CLOCKS_DIFFER = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One judged quantity. ``uncertainty`` is expanded (k = 2), in the unit of ``value``."""
-
-    verdict: Verdict
-    reason: Reason
-    source: Source
-    unit: str
-    value: float | None = None
-    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +71,7 @@ class LightCheck:
         return "indeterminate" if "indeterminate" in given else "pass"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"verdict": self.verdict} | asdict(self)
+        return {"verdict": self.verdict} | asdict(self) | {"lamps": list(self.lamps)}
 
 
 def check_light(
@@ -113,7 +95,7 @@ def check_light(
     frames = read_image(pictures) if isinstance(pictures, Path) else pictures
     if sensor is None and light.sensor is not None:
         sensor = read_sensor(light.sensor)
-    table = _Table(limits)
+    table = Table(limits)
     camera = _camera(frames, light, locked, table)
     _sensor(light, sensor, table)
     broken = False
@@ -135,85 +117,8 @@ def check_light(
     )
 
 
-class _Table:
-    """What each source says about each quantity, and the limits."""
-
-    UNITS: ClassVar = {"illuminance": "lx", "cct": "K", "duv": "Duv", "cri": "Ra"}
-
-    def __init__(self, limits: CaptureSettings) -> None:
-        low, high = (limits.lux_target * (1 + sign * limits.lux_tolerance) for sign in (-1, 1))
-        self.limits = {
-            "lux_low": low,
-            "lux_high": high,
-            "lux_target": limits.lux_target,
-            "cct_min_k": limits.cct_min_k,
-            "cct_max_k": limits.cct_max_k,
-            "duv_max": limits.duv_max,
-            "cri_min": limits.cri_min,
-        }
-        self._bounds: dict[str, tuple[float, float, Reason, Reason]] = {
-            "illuminance": (low, high, "too_dim", "too_bright"),
-            "cct": (limits.cct_min_k, limits.cct_max_k, "too_warm", "too_cool"),
-            "duv": (-limits.duv_max, limits.duv_max, "too_pink", "too_green"),
-            "cri": (limits.cri_min, math.inf, "poor_rendering", "in_limits"),
-        }
-        self._measured: dict[str, list[Reading]] = {name: [] for name in self.UNITS}
-        self._refused: dict[str, list[Reading]] = {name: [] for name in self.UNITS}
-        self._barred: set[str] = set()
-
-    def measured(self, quantity: str, source: Source, value: float, uncertainty: float) -> None:
-        low, high, under, over = self._bounds[quantity]
-        verdict: Verdict = "indeterminate"
-        reason: Reason = "near_limit"
-        if not math.isfinite(value) or not math.isfinite(uncertainty):
-            self.refused(quantity, "not_measured", source)
-            return
-        if low <= value - uncertainty and value + uncertainty <= high:
-            verdict, reason = "pass", "in_limits"
-        elif value + uncertainty < low:
-            verdict, reason = "fail", under
-        elif value - uncertainty > high:
-            verdict, reason = "fail", over
-        unit = self.UNITS[quantity]
-        self._measured[quantity].append(Reading(verdict, reason, source, unit, value, uncertainty))
-
-    def refused(
-        self,
-        quantity: str,
-        reason: Reason,
-        source: Source,
-        value: float | None = None,
-        uncertainty: float | None = None,
-    ) -> None:
-        given = Reading("indeterminate", reason, source, self.UNITS[quantity], value, uncertainty)
-        self._refused[quantity].append(given)
-
-    def bar(self, quantity: str) -> None:
-        """Whatever other sources say, the first refusal stands."""
-        self._barred.add(quantity)
-
-    def settle(self, quantity: str) -> Reading:
-        given, refused = self._measured[quantity], self._refused[quantity]
-        if quantity in self._barred or not given:
-            if refused:
-                return refused[0]
-            reason: Reason = "needs_certificate" if quantity == "cri" else "not_measured"
-            return Reading("indeterminate", reason, "none", self.UNITS[quantity])
-        best = min(given, key=lambda reading: reading.uncertainty or 0.0)
-        if any(_differ(best, other) for other in given):
-            return Reading(
-                "indeterminate", "contradiction", best.source, best.unit, best.value, best.uncertainty
-            )
-        return best
-
-
-def _differ(one: Reading, other: Reading) -> bool:
-    apart = abs((one.value or 0.0) - (other.value or 0.0))
-    return apart > math.hypot(one.uncertainty or 0.0, other.uncertainty or 0.0)
-
-
 def _camera(
-    frames: NDArray[np.uint8] | None, light: Light, locked: bool | None, table: _Table
+    frames: NDArray[np.uint8] | None, light: Light, locked: bool | None, table: Table
 ) -> CameraReading | None:
     reason: Reason
     if frames is None:
@@ -226,13 +131,9 @@ def _camera(
         else:
             found = read_card(frames if frames.ndim == 4 else frames[None], light)
             table.measured("illuminance", "camera", found.lux, found.lux_uncertainty)
-            if found.cct_k is not None and found.duv is not None:
-                table.measured("cct", "camera", found.cct_k, found.cct_uncertainty_k)
-                table.measured("duv", "camera", found.duv, found.duv_uncertainty)
-                return found
-            table.refused("cct", "not_white", "camera")
-            table.refused("duv", "not_white", "camera")
-            return None
+            table.measured("cct", "camera", found.cct_k, found.cct_uncertainty_k)
+            table.measured("duv", "camera", found.duv, found.duv_uncertainty)
+            return found
     except Unusable as error:
         reason = error.reason
     for quantity in ("illuminance", "cct", "duv"):
@@ -244,7 +145,7 @@ def _camera(
     return None
 
 
-def _sensor(light: Light, sensor: SensorReading | None, table: _Table) -> None:
+def _sensor(light: Light, sensor: SensorReading | None, table: Table) -> None:
     if light.lux is not None:
         table.measured("illuminance", "sensor", light.lux, light.lux * light.lux_uncertainty)
     if sensor is not None and sensor.lux is not None:
@@ -259,7 +160,7 @@ def _spectrum(
     camera: CameraReading | None,
     limits: CaptureSettings,
     at: datetime,
-    table: _Table,
+    table: Table,
 ) -> None:
     found = measure_spectrum(spectrum) if spectrum is not None else None
     if spectrum is None or found is None:
@@ -304,7 +205,7 @@ def _ra_refusal(
 
 
 def _certificate(
-    light: Light, camera: CameraReading | None, limits: CaptureSettings, at: datetime, table: _Table
+    light: Light, camera: CameraReading | None, limits: CaptureSettings, at: datetime, table: Table
 ) -> None:
     if light.cri is None:
         return
@@ -323,7 +224,7 @@ def _certificate(
 
 def _is_other(camera: CameraReading | None, cct_k: float, uncertainty_k: float) -> bool:
     """Whether the light that the camera sees is certainly not the one of that CCT."""
-    if camera is None or camera.cct_k is None:
+    if camera is None:
         return False
     return abs(camera.cct_k - cct_k) > math.hypot(camera.cct_uncertainty_k, uncertainty_k)
 

@@ -15,7 +15,8 @@ from config.settings import load_settings
 
 if TYPE_CHECKING:
     from capture.frames import Frames
-    from capture.light_calibrate import Calibrated, Lamp, Meter, View
+    from capture.light_calibrate import Calibrated, View
+    from capture.light_reference import Lamp, Meter
     from capture.light_setup import Light, Region
     from capture.lighting import LightCheck
     from capture.rig import Rig
@@ -168,7 +169,7 @@ def _region(text: str) -> Region:
 def _meters(
     lux: list[float], cct: list[float], duv: list[float], spectra: list[Path], lamp: Lamp | None
 ) -> list[Meter]:
-    from capture.light_calibrate import Meter
+    from capture.light_reference import Meter
     from capture.spectrum import measure_spectrum
     from capture.spectrum_file import load_spectrum
 

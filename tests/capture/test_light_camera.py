@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.light_advice import advice
-from capture.light_calibrate import Calibrated, Meter, View, calibrate
+from capture.light_calibrate import Calibrated, View, calibrate
 from capture.light_lock import is_locked
+from capture.light_reference import Meter
 from capture.light_setup import Calibration, Light
 from capture.lighting import LightCheck, check_light
 from capture.rig import Camera
