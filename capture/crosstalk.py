@@ -28,7 +28,8 @@ PLATEAU_DB = 4.0
 SHORTFALL_DB = 8.0  # and nothing of X's speech in it
 STEADY_SHORTFALL_DB = 4.0  # and not a sign of speech of any kind
 DROP_DB = 20.0  # though X's speech is in it: turned down, covered, moved away
-FLOOR_DROP_DB = 10.0
+FLOOR_DROP_DB = 6.0
+OBSERVABLE_DB = 3.0  # above its own noise, or M tells of nothing but that
 _KEPT = 240
 _ENOUGH = 8
 _LOWEST = 3  # the fourth lowest stands for the lowest
@@ -92,7 +93,7 @@ class Crosstalk:
         finding = _compare(x, m, m_db, owed_db, sure)
         if finding in ("dead", "faint"):
             self._doubted.clear()
-        elif m_db > m.floor_db + 2:
+        elif m_db > m.floor_db + OBSERVABLE_DB:
             self._doubted.append((x_db, m_db - x_db))
             if len(self._doubted) > _DOUBT:
                 self._learn(*self._doubted.pop(0))

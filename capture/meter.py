@@ -63,6 +63,7 @@ class Meter:
         self.voiced = np.zeros(FRAMES_KEPT, dtype=bool)
         self.impulse = np.zeros(FRAMES_KEPT, dtype=bool)
         self._rate_hz = 0
+        self._last_floor_db = SILENT_DB
         self._rest: Floats = np.zeros(0, dtype=np.float32)
         self._second: list[Floats] = []
         self._hums: list[NDArray[np.float64]] = []
@@ -168,8 +169,6 @@ class Meter:
             self._hums = [*self._hums[1 - _HUM_SECONDS[1] :], self._measure_hum(np.concatenate(self._second))]
             self._second.clear()
             self._last_floor_db = self.floor_db
-
-    _last_floor_db = SILENT_DB
 
     def _push(
         self, speech_db: float, rms_db: float, clipped: float, *, flat: bool, voiced: bool, impulse: bool

@@ -43,7 +43,7 @@ _LAG = 10  # frames a microphone may be behind before the missing ones count as 
 class SoundState:
     """One microphone now. Levels in dBFS (RMS of a full-scale sine: -3); None where nothing was heard yet.
 
-    ``verdict`` is the gravest of ``reasons``; both say "ok" by being so, and () is "ok".
+    ``verdict`` is the gravest of ``reasons``, "ok" when there are none.
     """
 
     name: str
@@ -152,7 +152,7 @@ class SoundGate:
             return {name: _state(name, ear) for name, ear in self._ears.items()}
 
     def alarms(self) -> list[SoundAlarm]:
-        """What is wrong now, the gravest first. Whether a microphone merely hums or lets nothing through, it says."""
+        """What is wrong now and cannot wait, the gravest first; :meth:`states` also has what is merely not good."""
         with self._lock:
             found = [
                 SoundAlarm(name, ear.role, code, since)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -44,7 +46,7 @@ Code = Literal[
     "hum",
     "noisy",
 ]
-CODES: tuple[str, ...] = Code.__args__  # type: ignore[attr-defined]
+CODES: tuple[str, ...] = get_args(Code)
 
 # What ffmpeg and the system call it, the first that fits.
 _COMPLAINTS: tuple[tuple[Code, str], ...] = (
@@ -64,6 +66,7 @@ _COMPLAINTS: tuple[tuple[Code, str], ...] = (
 RATE_TOLERANCE = 0.1
 NO_VOICE_DBFS = -75.0
 RATE_HZ = 48_000
+PREFIX = "yian-rig-"
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ def try_rig(
     raises. One input's fault does not hinder the others. Raises DiskFull.
     """
     stop = stop or threading.Event()
-    with tempfile.TemporaryDirectory(prefix="yian-rig-") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
         trials = [_Trial(each, Path(folder), seconds, stop) for each in rig.inputs]
         try:
             for trial in trials:
@@ -113,6 +117,15 @@ def try_rig(
             for trial in trials:
                 trial.join()
         return [trial.report() for trial in trials]
+
+
+def _sweep() -> None:
+    """Remove what a trial that was killed left behind: it shows people."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        number = left.name.removeprefix(PREFIX).partition("-")[0]
+        # Without /proc (other systems) nothing tells whose it is.
+        if number.isdigit() and Path("/proc/self").exists() and not Path("/proc", number).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class _Trial(threading.Thread):

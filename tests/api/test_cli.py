@@ -138,7 +138,7 @@ def test_every_promised_command_is_there() -> None:
         "demo serve worker capture ingest counters blur transcribe doctor|case list|case show|case retry|"
         "case cancel|case verify|case export|case moments|case resolve|review approve|review reject|models list|models fetch|models path|"
         "consultation add|consultation consent|consultation withdraw|consultation today|consultation cancel|user add|user list|"
-        "enrol expert|enrol list|enrol forget"
+        "enrol expert|enrol list|enrol forget|rig list|rig new|rig test|room list|station|light check|light calibrate"
     )
     first, *grouped = promised.split("|")
     assert {*first.split(), *grouped} <= {" ".join(path) for path in commands()}

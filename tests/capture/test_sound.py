@@ -95,8 +95,9 @@ FAILURES: dict[str, Callable[[Sound, np.random.Generator], Sound]] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("name", ["expert", "patient"])
-@pytest.mark.parametrize("hears", [ROOM, WITH_ROOM], ids=["two microphones", "three"])
+@pytest.mark.parametrize(
+    ("name", "hears"), [("expert", ROOM), ("patient", WITH_ROOM)], ids=["expert of two", "patient of three"]
+)
 def test_a_microphone_that_falls_silent_while_others_speak_is_alarmed_within_5_s(
     voices: tuple[Sound, Sound], failure: str, name: str, hears: dict[str, dict[str, float]]
 ) -> None:
@@ -136,7 +137,7 @@ def test_a_microphone_that_delivers_nothing_is_alarmed_and_a_pause_of_all_is_not
 @pytest.mark.parametrize(
     "scene", ["nobody speaks", "only the expert speaks", "long pauses", "a whisper", "one leans in", "turns"]
 )
-@pytest.mark.parametrize("isolation_db", [6, 14, 30])
+@pytest.mark.parametrize("isolation_db", [8, 28])
 def test_there_is_no_alarm_when_people_are_merely_silent(
     voices: tuple[Sound, Sound], scene: str, isolation_db: float
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socketserver
 import subprocess
 import tempfile
@@ -64,6 +65,19 @@ def test_good_inputs_have_no_problem_and_nothing_stays_behind(temporary: Path) -
     assert found["desk"].facts == {"width": 192, "height": 108, "fps": pytest.approx(25, abs=0.5)}
     assert found["expert"].facts["level_dbfs"] == pytest.approx(-21, abs=0.5)
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_what_a_killed_trial_left_is_removed_and_a_running_one_s_is_not(temporary: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine = temporary / f"yian-rig-{os.getpid()}-abc"
+    left = temporary / f"yian-rig-{ended.pid}-abc"
+    for folder in (mine, left):
+        folder.mkdir()
+        (folder / "00000.mkv").touch()
+    tried(microphone("expert"))
+    assert [each.name for each in temporary.iterdir()] == [mine.name]
 
 
 def test_pictures_that_cannot_be_used_are_named(tmp_path: Path) -> None:
