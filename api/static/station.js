@@ -7,12 +7,12 @@ const say = (element, text) => { if (element.textContent !== text) element.textC
 let latest = null;
 let chosen = null;
 let answeredAt = Date.now();
-let sending = false;
+const underWay = new Set();
 
 async function send(path, body = {}) {
-  // A key that is hit twice is one wish.
-  if (sending) return null;
-  sending = true;
+  // A key that is hit twice is one wish; another key never waits for it, least of all the privacy pause.
+  if (underWay.has(path)) return null;
+  underWay.add(path);
   document.body.classList.add("busy");
   try {
     const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -22,8 +22,8 @@ async function send(path, body = {}) {
   } catch {
     return { ok: false, lost: true };
   } finally {
-    sending = false;
-    document.body.classList.remove("busy");
+    underWay.delete(path);
+    document.body.classList.toggle("busy", underWay.size > 0);
     refresh();
   }
 }

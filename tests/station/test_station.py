@@ -72,8 +72,8 @@ def test_a_privacy_pause_captures_nothing_and_is_a_marked_gap(room: Room) -> Non
         assert station.preview.newest("desk") is None
         paused_at = station.snapshot()["session"]["at_s"]
         until(lambda: station.snapshot()["session"]["at_s"] > paused_at + 1, "a second of pause")
-        station.resume()
         resumed_at = station.snapshot()["session"]["at_s"]
+        station.resume()
         until(lambda: station.snapshot()["session"]["at_s"] > resumed_at + 3, "more recording")
         station.stop()
     with Spool(room.settings.home) as spool:
