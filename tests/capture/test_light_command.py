@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from PIL import Image
 
 from api.cli import main
@@ -48,6 +49,8 @@ def run(*arguments: str) -> int:
         main(["light", *arguments])
     except SystemExit as error:
         return int(error.code or 0)
+    finally:
+        structlog.reset_defaults()  # its log goes to this test's standard error, which ends with the test
     return 0
 
 
