@@ -234,7 +234,9 @@ class Station:
         return self._rig.microphone
 
     def levels(self) -> dict[str, Any]:
-        """By microphone: ``level_dbfs`` and ``verdict``, for the meters."""
+        """By microphone: ``level_dbfs`` and ``verdict``, for the meters; nothing while nothing is heard."""
+        if self.state == "paused":
+            return {}
         return {
             name: {"level_dbfs": state.level_dbfs, "verdict": state.verdict}
             for name, state in self._sound.states().items()

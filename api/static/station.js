@@ -67,13 +67,13 @@ function showVisits(told) {
   one("[data-no-visits]").hidden = told.today.length > 0;
   if (running) chosen = running;
   else if (!told.today.some((visit) => visit.id === chosen)) chosen = told.today.find((visit) => visit.may_record)?.id ?? null;
-  const sign = JSON.stringify([told.today, told.words.today, chosen, running]);
-  if (list.dataset.sign === sign) return;
-  list.dataset.sign = sign;
+  const shown = JSON.stringify([told.today, told.words.today, chosen, running]);
+  if (list.dataset.shown === shown) return;
+  list.dataset.shown = shown;
   const focused = document.activeElement?.dataset?.visit;
   list.replaceChildren(...told.today.map((visit) => {
     const item = one("[data-template=visit]").content.cloneNode(true);
-    const words = told.words.today[visit.id], button = one(".visit", item), withdraw = one(".withdraw", item);
+    const words = told.words.today[visit.id], button = one(".visit", item), withdraw = one(".visit-withdraw", item), sign = one(".visit-sign", item);
     say(one(".visit-time", item), words.time);
     say(one(".visit-title", item), visit.title);
     say(one(".visit-who", item), `${visit.patient} · ${visit.expert} · ${words.kind}`);
@@ -83,6 +83,8 @@ function showVisits(told) {
     button.setAttribute("aria-pressed", String(visit.id === chosen));
     button.disabled = Boolean(running) && running !== visit.id;
     button.addEventListener("click", () => { chosen = visit.id; show(latest); });
+    sign.hidden = visit.may_record;
+    sign.href = words.sign_url;
     withdraw.hidden = !visit.may_record;
     withdraw.addEventListener("click", () => ask("withdraw", () => send("/withdraw", { consultation: visit.id })));
     return item;

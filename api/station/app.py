@@ -106,7 +106,7 @@ def _add_pages(app: FastAPI) -> None:
 
     @app.get("/state")
     def state(request: Request) -> dict[str, Any]:
-        return in_words(station.snapshot(), _words(request), settings.zone)
+        return in_words(station.snapshot(), _words(request), settings.zone, settings.capture.core_url)
 
     @app.get("/levels")
     def levels() -> dict[str, Any]:

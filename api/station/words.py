@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from api.messages import Messages
 from config.errors import error_from_dict
 
 
-def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo) -> dict[str, Any]:
+def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo, core_url: str) -> dict[str, Any]:
     """``snapshot`` with a ``words`` part: health, problem, doubts, light, alarms, the list of today."""
     light = snapshot["light"]
     told = {
@@ -28,7 +29,7 @@ def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo) -> dict[
         "inputs": {
             name: words.text(f"station.input.{each['state']}") for name, each in snapshot["inputs"].items()
         },
-        "today": {visit["id"]: _visit(visit, words, zone) for visit in snapshot["today"]},
+        "today": {visit["id"]: _visit(visit, words, zone, core_url) for visit in snapshot["today"]},
         "told_at_text": words.text("station.told_at", time=_clock(snapshot["today_told_at"], zone) or "–"),
         "now": dt.datetime.now(zone).strftime("%H:%M"),
         "space": _space(snapshot["space_left_s"], words),
@@ -77,11 +78,12 @@ def _light(light: dict[str, Any] | None, words: Messages) -> list[dict[str, str]
     return rows
 
 
-def _visit(visit: dict[str, Any], words: Messages, zone: ZoneInfo) -> dict[str, str]:
+def _visit(visit: dict[str, Any], words: Messages, zone: ZoneInfo, core_url: str) -> dict[str, str]:
     return {
         "time": _clock(visit["scheduled_at"], zone),
         "kind": words.text(f"kind.{visit['kind']}"),
         "consent": words.text(f"station.consent.{visit['consent']}"),
+        "sign_url": f"{core_url.rstrip('/')}/consultations/{quote(visit['id'])}/consent",
     }
 
 
