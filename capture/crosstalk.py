@@ -29,7 +29,7 @@ SHORTFALL_DB = 8.0  # and nothing of X's speech in it
 STEADY_SHORTFALL_DB = 4.0  # and not a sign of speech of any kind
 DROP_DB = 20.0  # though X's speech is in it: turned down, covered, moved away
 FLOOR_DROP_DB = 6.0
-OBSERVABLE_DB = 3.0  # above its own noise, or M tells of nothing but that
+OBSERVABLE_DB = 3.0  # above M's own noise
 _KEPT = 240
 _ENOUGH = 8
 _LOWEST = 3  # the fourth lowest stands for the lowest
@@ -84,7 +84,8 @@ class Crosstalk:
     def __init__(self) -> None:
         self._x_db = np.full(_KEPT, np.nan)
         self._difference_db = np.full(_KEPT, np.nan)
-        self._doubted: list[tuple[float, float]] = []
+        self._observed = np.zeros(_KEPT, dtype=bool)
+        self._doubted: list[tuple[float, float, bool]] = []
 
     def judge(self, x: Heard, m: Heard) -> Finding:
         """``x.speaks`` is given. "unknown" is the answer when M need not hear X."""
@@ -93,14 +94,15 @@ class Crosstalk:
         finding = _compare(x, m, m_db, owed_db, sure)
         if finding in ("dead", "faint"):
             self._doubted.clear()
-        elif m_db > m.floor_db + OBSERVABLE_DB:
-            self._doubted.append((x_db, m_db - x_db))
+        else:
+            self._doubted.append((x_db, m_db - x_db, m_db > m.floor_db + OBSERVABLE_DB))
             if len(self._doubted) > _DOUBT:
                 self._learn(*self._doubted.pop(0))
         return finding
 
-    def _learn(self, x_db: float, difference_db: float) -> None:
-        for row, value in ((self._x_db, x_db), (self._difference_db, difference_db)):
+    def _learn(self, x_db: float, difference_db: float, observed: bool) -> None:
+        rows = (self._x_db, self._difference_db, self._observed)
+        for row, value in zip(rows, (x_db, difference_db, observed), strict=True):
             row[:-1] = row[1:]
             row[-1] = value
 
@@ -109,12 +111,15 @@ class Crosstalk:
         known = ~np.isnan(self._x_db)
         if np.count_nonzero(known) < _ENOUGH:
             return x_db + UNLEARNED_DB, False
-        ordered = np.sort(self._difference_db[known])
+        order = np.argsort(np.where(known, self._difference_db, np.inf))[: np.count_nonzero(known)]
+        ordered = self._difference_db[order]
         lowest, highest = ordered[_LOWEST], np.percentile(ordered, 95)
         # Windows in which one talker follows the other scatter; those of one talker lie close together.
         scattered = ordered[_LOWEST + 2] - ordered[_LOWEST - 2] > PLATEAU_DB
+        # M's own noise hid X: the true difference is lower still.
+        hidden = np.count_nonzero(self._observed[order[: 2 * _LOWEST]]) <= _LOWEST
         only_m_s = lowest > SURELY_X_DB and highest - lowest < TWO_TALKERS_DB
-        if scattered or only_m_s:
+        if scattered or hidden or only_m_s:
             return x_db + UNLEARNED_DB, False
         # Somebody who leans towards X's microphone gets no louder in M's.
         owed_db = min(x_db, np.percentile(self._x_db[known], 90)) + lowest
