@@ -64,6 +64,8 @@ def _before_input(device: Camera | Microphone, plan: Plan) -> list[str]:
     options: list[str] = []
     if isinstance(device, Camera) and device.codec == "copy" and plan.shown:
         options += ["-skip_frame", "nokey", "-threads", "1"]
+    if isinstance(device, Camera) and device.codec == "encode" and is_live(device):
+        options += ["-thread_type", "slice"]  # decoding whole pictures side by side makes each come later
     if device.input == "rtsp":
         # With sound and picture in one session ffmpeg moves its stamps when the camera's first report comes.
         options += ["-allowed_media_types", device.kind, "-analyzeduration", str(PROBE_US)]

@@ -39,7 +39,7 @@ START_S = 8.0  # for a device to deliver its first data
 CLOSING_S = 2.0  # for a child that was asked to close its file
 STALLED_CLOSING_S = 0.4  # one that hangs will hardly close anything
 LONGEST_BACKOFF_S = 2.0
-STEADY_S = 10.0  # a run that lived as long starts the backoff anew
+STEADY_S = 1.0  # a run that delivered and lived as long starts the backoff anew
 NO_SPACE = "No space left"
 _AT_ONCE_S = 0.5
 _log = structlog.get_logger(__name__)
@@ -181,9 +181,13 @@ class Supervised:
         elif not is_paced(self.device) and not self.count and not self.disk_full:
             self.over, self.detail = "failed", words
         else:
-            self.hole, self.detail = ("stalled", "no data") if why else ("died", words)
+            self.detail = "no data" if why else words
+            if (
+                self.hole != "pause"
+            ):  # after a pause nothing has been closed yet: to the viewer it still lasts
+                self.hole = "stalled" if why else "died"
             self.restarts += 1
-            self._failures = 1 if lived_s > STEADY_S else self._failures + 1
+            self._failures = 0 if run.has_data and lived_s > STEADY_S else self._failures + 1
             self._next_try = time.monotonic() + min(LONGEST_BACKOFF_S, 0.1 * 2.0**self._failures)
             _log.warning("input_restarts", input=self.device.name, detail=self.detail, restarts=self.restarts)
         run.ended = True

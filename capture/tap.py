@@ -22,6 +22,7 @@ from capture.commands import SOUND_RATE_HZ
 from capture.rig import Camera, Microphone
 
 BLOCK_SAMPLES = SOUND_RATE_HZ // 10
+BURST_S = 0.005  # what comes closer together was sent as one
 MOST_WAITING = 64
 MOST_PICTURE_BYTES = 8 << 20
 _READ_BYTES = 1 << 18
@@ -89,7 +90,11 @@ class Tap:
         self._is_camera = isinstance(device, Camera)
         self._rest = {self._out: b"", self._stamps: b""}
         self._samples = 0
+        self._read_s, self._burst = -1.0, (0.0, 0)
         self._tick_s: float | None = None
+        self._stamp_s = 0.0
+        # A picture of a network camera is known to be whole when the next one begins.
+        self._held_back = isinstance(device, Camera) and device.input == "rtsp"
         self.first_s: float | None = None  # media time of the first picture
         self.media_s = 0.0
         self.last_data: float | None = None  # monotonic
@@ -131,8 +136,14 @@ class Tap:
     def _sound(self, data: bytes) -> None:
         raw = self._rest[self._out] + data
         count = len(data) // _SAMPLE_BYTES
-        self._clock.add(self._now_s(), (self._samples + self._share * count) / SOUND_RATE_HZ)
+        now_s = self._now_s()
+        if now_s - self._read_s > BURST_S:
+            self._burst = (now_s, self._samples)
+        self._read_s = now_s
         self._samples += count
+        begun_s, first = self._burst
+        passed = first + self._share * (self._samples - first)
+        self._clock.add(now_s if self._share == 1.0 else begun_s, passed / SOUND_RATE_HZ)
         self.media_s = self._samples / SOUND_RATE_HZ
         size = BLOCK_SAMPLES * _SAMPLE_BYTES
         whole = len(raw) // size * size
@@ -149,7 +160,8 @@ class Tap:
                 continue
             decoded_s, shown_s = found
             # Senders that play a file keep the pace of decoding times; a live encoder has no others.
-            self._clock.add(now_s, decoded_s)
+            self._clock.add(now_s, decoded_s + (self._held_back * (decoded_s - self._stamp_s)))
+            self._stamp_s = decoded_s
             self.first_s = shown_s if self.first_s is None else self.first_s
             self.media_s = max(self.media_s, shown_s)
 
