@@ -79,3 +79,13 @@ def test_every_setting_has_a_description_and_a_row_in_the_readme() -> None:
 def test_the_example_file_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YIAN_SETTINGS", str(REPOSITORY / "config" / "yian.example.toml"))
     assert load_settings().base.code == "BJ01"
+
+
+@pytest.mark.parametrize("hours", ["8-12", "12:00-08:00", "08:00", "25:00-26:00"])
+def test_clinic_hours_that_are_none_are_refused(hours: str) -> None:
+    with pytest.raises(SettingsInvalid, match="clinic_hours"):
+        load_settings(capture={"clinic_hours": hours})
+
+
+def test_a_clinic_may_have_no_hours() -> None:
+    assert load_settings(capture={"clinic_hours": ""}).capture.clinic_spans == ()
