@@ -172,6 +172,10 @@ class TodayRow(BaseModel):
         )
 
 
+class TodayAnswer(BaseModel):
+    visits: list[TodayRow]
+
+
 class WithdrawRequest(Request):
     """Without ``purposes`` everything is taken back. Nobody has to give a reason."""
 
