@@ -18,4 +18,4 @@ doors = Doors("station")
 )
 def today(actor: Actor, core: InCore, words: Words) -> TodayAnswer:
     zone = core.settings.zone
-    return TodayAnswer(visits=[TodayRow.of(visit, words, zone) for visit in actions.list_today(core, actor)])
+    return TodayAnswer(visits=[TodayRow.of(v, words, zone) for v in actions.list_today(core, actor)])

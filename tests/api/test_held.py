@@ -22,7 +22,7 @@ from api.core import Core
 from archive import identity
 from archive.consent import SignedForm
 from archive.identity import PersonName
-from archive.models import AuditEvent, Case, HoldDecision, Withdrawal, utc_now
+from archive.models import AuditEvent, Case, HoldDecision, Recording, Withdrawal, utc_now
 from archive.store import Store
 from archive.terms import Decision, Finding, HoldVerdict, Purpose, Role, State
 from config.errors import (
@@ -33,6 +33,7 @@ from config.errors import (
     NotFound,
     StoreUnavailable,
 )
+from processing import materials
 from processing.pipeline import Pipeline
 from processing.results import Results
 from tests.conftest import REPOSITORY
@@ -237,6 +238,26 @@ def test_withdrawing_while_it_is_processed_cancels_the_work(core: Core, people: 
     assert isinstance(core.jobs, CountingJobs)
     assert core.jobs.cancelled == [(case.id, 1)]
     assert actions.show_case(core, people.manager, case.id).state is State.WITHDRAWN
+
+
+def test_a_package_that_is_made_after_research_was_taken_back_does_not_permit_it(
+    core: Core, people: People
+) -> None:
+    case = make_processing_case(core, people)
+    with core.catalog.write() as session:
+        row = Recording(
+            consultation_id=case.id,
+            rig={},
+            recorded_by=people.technician.id,
+            started_at=utc_now(),
+            completed_at=utc_now(),
+        )
+        session.add(row)
+    actions.withdraw_consent(core, people.technician, case.id, purposes=[Purpose.RESEARCH])
+    pipeline = Pipeline(core.settings, core.catalog, core.store, core.vault, "w-1")
+    with core.catalog.read() as session:
+        facts = materials._package_facts(pipeline, session, session.get_one(Case, case.id))
+    assert set(facts.consent.purposes) == set(EVERY_PURPOSE) - {"research"}
 
 
 def test_a_published_case_leaves_the_count_only_when_it_is_sealed(

@@ -30,7 +30,7 @@ def sign(core: Core, people: People, visit: Consultation, *purposes: str, age_da
 def ask(web: TestClient, core: Core, people: People, **headers: str) -> list[dict[str, Any]]:
     answer = web.get("/api/station/today", headers={**bearer(core, people.technician), **headers})
     assert answer.status_code == 200
-    found: list[dict[str, Any]] = answer.json()
+    found: list[dict[str, Any]] = answer.json()["visits"]
     return found
 
 

@@ -22,6 +22,8 @@ from tests.factories import PNG, People
 __all__ = ["address", "browser", "core", "page", "people"]
 
 SIGN = "确认签署"
+# A signature is looked at in a process of its own, which takes seconds to start on a machine that is busy.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture
