@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from api.schemas import Id, Name, Request, Seconds
 from archive.models import Room, RoomChange
@@ -15,6 +15,16 @@ from archive.terms import Kind, State
 RoomCode = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 ProblemCode = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,47}$")]
 Verdict = Literal["pass", "fail", "indeterminate"]
+
+
+def _of_this_century(when: dt.datetime) -> dt.datetime:
+    """Near the ends of the calendar no arithmetic is possible."""
+    if not 2000 <= when.year < 2100:
+        raise ValueError("a time between 2000 and 2100 is expected")
+    return when
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_of_this_century)]
 # What a JSON reader in a browser still counts exactly.
 Count = Annotated[int, Field(ge=0, le=2**53)]
 PlanLength = Annotated[float, Field(ge=60, le=4 * 3600, allow_inf_nan=False)]
@@ -25,15 +35,15 @@ class QueueReport(Request):
 
     count: Count = 0
     bytes: Count = 0
-    oldest_at: AwareDatetime | None = None
+    oldest_at: Time | None = None
 
 
 class RoomReport(Request):
     """What a station says of itself. Times are by its own clock, which is ``clock``."""
 
     state: AgentState
-    since: AwareDatetime
-    clock: AwareDatetime
+    since: Time
+    clock: Time
     name: Annotated[Name, Field(max_length=64)] | None = None
     """How people call the room."""
     consultation: Id | None = None
@@ -106,7 +116,7 @@ class RoomsAnswer(BaseModel):
 class PlanRequest(Request):
     """What is not said is as planned with the visit: its time, the usual length, no automatic start."""
 
-    starts_at: AwareDatetime | None = None
+    starts_at: Time | None = None
     length_s: PlanLength | None = None
     automatic: bool = False
 

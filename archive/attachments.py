@@ -20,6 +20,7 @@ from config.errors import AttachmentRejected, NotFound, PackageChanged
 
 PREFIX = "attachments"
 SECRET_BYTES = 32
+OLDEST_YEAR = 1970
 
 
 class Topic(StrEnum):
@@ -125,6 +126,10 @@ def forget_notes(session: Session, consultation_id: str) -> None:
 
 
 def check_taken_at(taken_at: dt.datetime) -> None:
-    """Raises AttachmentRejected for a time without a zone or in the future."""
-    if taken_at.tzinfo is None or taken_at > utc_now() + dt.timedelta(minutes=5):
+    """Raises AttachmentRejected for a time without a zone, in the future or before anything was digital."""
+    if (
+        taken_at.tzinfo is None
+        or taken_at.year < OLDEST_YEAR
+        or taken_at > utc_now() + dt.timedelta(minutes=5)
+    ):
         raise AttachmentRejected(why="taken-at", detail="")

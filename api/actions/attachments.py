@@ -53,7 +53,7 @@ def attach(
         id=new_id(),
         consultation_id=consultation_id,
         topic=str(topic),
-        taken_at=taken_at,
+        taken_at=taken_at.astimezone(dt.UTC),
         note=note.strip(),
         added_by=actor.id,
     )

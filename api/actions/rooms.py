@@ -89,10 +89,13 @@ def plan_room(
 
 
 def room_schedule(core: Core, actor: User, code: str, day: dt.date | None = None) -> list[Planned]:
-    """What is planned for a room on a day, today when none is named."""
+    """What is planned for a room on a day, today when none is named. Raises RequestRejected beyond a year."""
     require_role(actor, *WATCHERS)
     zone = core.settings.zone
-    wanted = day or utc_now().astimezone(zone).date()
+    now = utc_now().astimezone(zone).date()
+    wanted = day or now
+    if abs(wanted - now) > PLAN_HORIZON:
+        raise RequestRejected(problem="the day is more than a year away")
     with core.catalog.read() as session:
         length_s = core.settings.archive.plan_length_s
         return rooms.schedule(session, actor.base_code, code, wanted, zone, length_s)

@@ -17,7 +17,7 @@ from api.messages import Messages
 from api.pages.render import clock, page
 from api.routes.rooms import WATCHERS
 from archive.models import Room, User, utc_now
-from archive.rooms import Planned
+from archive.rooms import AgentState, Planned
 
 doors = Doors("pages", in_schema=False)
 
@@ -64,13 +64,14 @@ def _card(core: Core, actor: User, words: Messages, room: Room, known: set[str],
     warnings = actions.warnings_of(room, core, now)
     ago_s = (now - room.heard_at).total_seconds()
     visit = report["consultation"]
+    gates = (report["light"], report["sound"])
     return Card(
         room=room,
         name=report["name"] or room.code,
         heard=words.text("room.silent" if "silent" in warnings else "room.heard", ago=duration(words, ago_s)),
         since=duration(words, (now - room.since).total_seconds()),
         silent="silent" in warnings,
-        trouble=bool(warnings or report["problems"] or room.state == "error"),
+        trouble=bool(warnings or report["problems"]) or "fail" in gates or room.state == AgentState.ERROR,
         problems=[_problem(words, code) for code in report["problems"]],
         queue=_queue(words, report["queue"]),
         space=_space(words, report["space_left_s"]),

@@ -1,10 +1,17 @@
 // The rooms as they are now: the page is fetched again and its middle part exchanged, so that every word stays the
-// server's. What a person has unfolded stays unfolded.
+// server's. What a person has unfolded stays unfolded, and the keyboard's focus stays where it was.
 const PAUSE_MS = 5000;
 const offline = document.getElementById("rooms-offline");
 
 function unfolded(place) {
   return [...place.querySelectorAll("[data-room]:has(details[open])")].map((room) => room.dataset.room);
+}
+
+const CONTROLS = "a, summary";
+
+function focused(place) {
+  const room = place.contains(document.activeElement) && document.activeElement.closest("[data-room]");
+  return room ? [room.dataset.room, [...room.querySelectorAll(CONTROLS)].indexOf(document.activeElement)] : null;
 }
 
 async function refresh() {
@@ -17,7 +24,10 @@ async function refresh() {
     const details = fresh.querySelector(`[data-room="${room}"] details`);
     if (details) details.open = true;
   }
-  if (!place.contains(document.activeElement)) place.replaceWith(document.importNode(fresh, true));
+  const focus = focused(place);
+  const shown = document.importNode(fresh, true);
+  place.replaceWith(shown);
+  if (focus) shown.querySelector(`[data-room="${focus[0]}"]`)?.querySelectorAll(CONTROLS)[focus[1]]?.focus();
 }
 
 async function loop() {
