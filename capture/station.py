@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal, Self
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from capture.desk import Desk
 from capture.health import health_of
@@ -24,6 +26,7 @@ from capture.inputs import Inputs
 from capture.light_watch import LightWatch
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
+from capture.roles import RoleCheck
 from capture.segments import Gap, Segment
 from capture.sound import SoundGate
 from capture.space import check_space, space_left_s
@@ -72,7 +75,8 @@ class Station:
         self._problem: YianError | None = None
         self.preview = Preview()
         self._sound = SoundGate({each.name: each.role for each in rig.microphone})
-        self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.feed)
+        self._role_check: RoleCheck | None = None
+        self._inputs = Inputs(rig, settings.capture, self.preview.take, self._listen)
         self._spool = Spool(self._home)
         self._desk = Desk(settings)
         self._uploader = Uploader(settings, self._spool)
@@ -161,6 +165,7 @@ class Station:
         with self._lock:
             self._interrupted(local)
             self._spool.close(local)
+        self._uploader.wake()
 
     def pause(self) -> None:
         """Privacy pause: every input is blacked out and muted until :meth:`resume`. Pausing twice changes nothing."""
@@ -217,6 +222,21 @@ class Station:
     def check_light(self) -> dict[str, Any]:
         """Measure now. Raises DeviceFailed."""
         return self._take_light(self._light.check(self._at_s()))
+
+    def check_roles(self) -> None:
+        """Ask one person after the other to speak, to learn whether the microphones are on the right people.
+
+        Asking again starts over. Raises NotReady while a session runs: it is for before.
+        """
+        with self._lock:
+            if self._session is not None:
+                raise NotReady(reason="busy")
+            self._role_check = RoleCheck({each.name: each.role for each in self._rig.microphone})
+
+    def end_role_check(self) -> None:
+        """Nobody is asked any more; what was found stays with the sound gate."""
+        with self._lock:
+            self._role_check = None
 
     def acknowledge(self) -> None:
         """Somebody has read what went wrong."""
@@ -291,6 +311,7 @@ class Station:
                 {"microphone": each.name, "code": each.code, "since": each.since.isoformat()}
                 for each in self._sound.alarms()
             ],
+            "role_check": self._told_roles(),
             "light": self._light.newest,
             "light_trend": self._light.trend(),
             "space_left_s": self._space_left_s,
@@ -396,6 +417,21 @@ class Station:
             "agent": version("yian"),
         }
 
+    def _listen(self, name: str, samples: NDArray[np.float32], rate_hz: int) -> None:
+        self._sound.feed(name, samples, rate_hz)
+        check = self._role_check
+        if check is not None and check.asked is not None:
+            check.feed(name, samples, rate_hz)
+            if check.asked is None:
+                self._sound.mark_swapped(check.result().swapped)
+
+    def _told_roles(self) -> dict[str, Any] | None:
+        check = self._role_check
+        if check is None:
+            return None
+        result = check.result()
+        return {"asked": check.asked, "answer": result.answer, "swapped": list(result.swapped)}
+
     # The session.
 
     def _begin(self, from_s: float) -> None:
@@ -415,6 +451,8 @@ class Station:
 
         self._light.session_began()
         self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s)
+        # The devices had to be let go of first: only now does the session's clock run.
+        session.zero = time.monotonic() - from_s
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""

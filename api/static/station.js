@@ -52,6 +52,8 @@ const commands = {
   stop: () => session() && one("[data-dialog=stop]").showModal(),
   paper: async () => session() && tell(await send("/paper", { in_view: !session().paper })),
   light: async () => tell(await send("/light")),
+  roles: async () => tell(await send("/roles")),
+  "end-roles": async () => tell(await send("/roles/end")),
 };
 const chapter = async (name) => session() && tell(await send("/chapter", { chapter: name }));
 
@@ -170,6 +172,10 @@ function show(told) {
     key.disabled = !running;
     key.classList.toggle("current", told.session?.chapters.at(-1)?.chapter === key.dataset.chapter);
   }
+  one("[data-do=roles]").disabled = running;
+  say(one("[data-role-check]"), told.words.role_check);
+  one("[data-role-check]").dataset.answer = told.role_check?.answer ?? "";
+  one("[data-do=end-roles]").hidden = told.role_check === null;
   const paused = Boolean(told.session?.paused), text = one("[data-pause-text]");
   one("[data-do=pause]").setAttribute("aria-pressed", String(paused));
   say(text, paused ? text.dataset.on : text.dataset.off);

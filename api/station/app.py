@@ -155,6 +155,14 @@ def _add_commands(app: FastAPI) -> None:
     async def light() -> dict[str, str]:
         return await _done(station.check_light)
 
+    @app.post("/roles")
+    async def roles() -> dict[str, str]:
+        return await _done(station.check_roles)
+
+    @app.post("/roles/end")
+    async def end_roles() -> dict[str, str]:
+        return await _done(station.end_role_check)
+
     @app.post("/acknowledge")
     async def acknowledge() -> dict[str, str]:
         return await _done(station.acknowledge)

@@ -26,6 +26,7 @@ def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo, core_url
             words.text(f"station.sound.{alarm['code']}", name=_role(snapshot, alarm["microphone"], words))
             for alarm in snapshot["sound_alarms"]
         ],
+        "role_check": _role_check(snapshot, words),
         "inputs": {
             name: words.text(f"station.input.{each['state']}") for name, each in snapshot["inputs"].items()
         },
@@ -51,6 +52,16 @@ def _health(snapshot: dict[str, Any], words: Messages) -> str:
     if "name" in data:
         data["name"] = _role(snapshot, data["name"], words)
     return words.text(f"station.health.{health['code']}", **data)
+
+
+def _role_check(snapshot: dict[str, Any], words: Messages) -> str:
+    check = snapshot["role_check"]
+    if check is None:
+        return ""
+    if check["asked"] is not None:
+        return words.text("sound.roles.ask", role=_role(snapshot, check["asked"], words))
+    names = words.text("app.comma").join(_role(snapshot, name, words) for name in check["swapped"])
+    return words.text(f"sound.roles.{check['answer']}", names=names)
 
 
 def _role(snapshot: dict[str, Any], name: str, words: Messages) -> str:

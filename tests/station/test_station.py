@@ -201,3 +201,15 @@ def test_the_station_is_there_within_three_seconds(room: Room) -> None:
     started = time.monotonic()
     with Station(room.rig, room.settings):
         assert time.monotonic() - started < 3
+
+
+def test_people_are_asked_one_by_one_before_a_session_and_never_in_one(room: Room) -> None:
+    with room.station() as station:
+        assert station.snapshot()["role_check"] is None
+        station.check_roles()
+        assert station.snapshot()["role_check"]["asked"] == "expert"
+        station.end_role_check()
+        assert station.snapshot()["role_check"] is None
+        station.start(room.visits["signed"], "演示")
+        with pytest.raises(NotReady):
+            station.check_roles()
