@@ -447,6 +447,8 @@ class Station:
             self._uploader.wake()
 
         def gap(found: Gap) -> None:
+            if found.reason == "station":
+                return  # noted by the spool, for every track alike
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         self._light.session_began()

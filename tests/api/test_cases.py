@@ -215,10 +215,10 @@ def test_the_pages_show_each_role_what_it_may_do(
         return set(re.findall(rf'action="/cases/{case.id}/(\w+)"', page))
 
     assert forms(Role.REVIEWER) == {"review"}
-    assert forms(Role.EXPERT) == {"withdraw"}
+    assert forms(Role.EXPERT) == {"attachments", "withdraw"}
     actions.decide(core, people.reviewer, case.id, Decision.APPROVE)
     assert forms(Role.REVIEWER) == set()
-    assert forms(Role.EXPERT) == {"review", "withdraw"}
+    assert forms(Role.EXPERT) == {"attachments", "review", "withdraw"}
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def _plans() -> None:
         sa.Column("base_code", sa.String(12), sa.ForeignKey("bases.code"), nullable=False),
         sa.Column("room", sa.String(32), nullable=False),
         sa.Column("starts_at", sa.DateTime(), nullable=False),
-        sa.Column("length_s", sa.Float(), nullable=False),
+        sa.Column("length_s", sa.Double(), nullable=False),
         sa.Column("automatic", sa.Boolean(), nullable=False),
         sa.Column("planned_by", sa.String(16), sa.ForeignKey("users.id"), nullable=False),
         sa.Column("planned_at", sa.DateTime(), nullable=False),
