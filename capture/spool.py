@@ -217,6 +217,19 @@ class Spool:
                     )
         return found
 
+    def tidy(self) -> None:
+        """Seal what killed stations left plain, without deciding anything about their sessions.
+
+        Raises DiskFull or NotReady (``sealing``) when it cannot; whatever lies there stays then.
+        """
+        with self._lock:
+            for told in self.interrupted():
+                self._claim(told.local)
+                try:
+                    self.recover(told.local)
+                finally:
+                    self._release(told.local)
+
     def continue_from(self, local: str) -> float:
         """Take over an interrupted session; the second, on its own clock, at which it goes on.
 
