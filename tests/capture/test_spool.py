@@ -89,9 +89,7 @@ def plain_files(home: Path) -> list[Path]:
 
 def die(spool: Spool) -> None:
     """What the death of its process does to a spool: the locks go, nothing else happens."""
-    for handle in spool._claims.values():
-        os.close(handle)
-    spool._claims.clear()
+    spool._claims.drop_all()
 
 
 class SpoolMachine(RuleBasedStateMachine):
@@ -319,7 +317,7 @@ def test_what_lies_plain_is_sealed_before_anybody_has_decided_about_its_session(
 
 
 def test_one_process_at_a_time_records_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture.spool, "CLAIM_S", 0.1)
+    monkeypatch.setattr("capture.claims.CLAIM_S", 0.1)
     spool = opened(tmp_path)
     other = Spool(tmp_path)
     assert other.interrupted() == []
