@@ -10,9 +10,7 @@ the disk runs low or the patient's consent is withdrawn.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import secrets
 import shutil
 import sqlite3
@@ -22,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from capture.claims import Claims
 from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
 from capture.journal import Journal
 from capture.recorder import Segment, closed_segments
@@ -31,14 +30,12 @@ from config.errors import (
     ConsentWithdrawn,
     IllegalTransition,
     NotFound,
-    NotReady,
     YianError,
 )
 
 __all__ = ["Note", "Spool"]
 
 MEDIA_SUFFIXES = frozenset({".mkv", ".flac"})
-CLAIM_S = 2.0
 # A session that is gone on with on another day is another session; a clock that jumped must not stretch it either.
 LONGEST_BREAK_S = 24 * 3600.0
 _COLUMNS = (
@@ -59,7 +56,7 @@ class Spool:
         self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._journal = Journal(self._place / "journal.db")
         self._lock = threading.RLock()
-        self._claims: dict[str, int] = {}
+        self._claims = Claims(self._place)
 
     def __enter__(self) -> Self:
         return self
@@ -70,8 +67,7 @@ class Spool:
     def shut(self) -> None:
         """Let go of the journal and of every session; those still open are interrupted ones from now on."""
         with self._lock:
-            for local in list(self._claims):
-                self._release(local)
+            self._claims.drop_all()
             self._journal.close()
 
     # Recording.
@@ -107,7 +103,7 @@ class Spool:
                 )
             except sqlite3.IntegrityError as error:
                 raise AlreadyExists(what=f"session {local}") from error
-            self._claim(local)
+            self._claims.take(local)
         return self.session(local)
 
     def add(self, local: str, segment: Segment) -> None:
@@ -164,12 +160,12 @@ class Spool:
         with self._lock:
             if self.session(local).closed:
                 return
-            self._claim(local)
+            self._claims.take(local)
             try:
                 self.recover(local)
                 self._journal.run("update station_session set closed = 1 where local = ?", local)
             finally:
-                self._release(local)
+                self._claims.drop(local)
 
     def withdraw(self, consultation: str, reason: str) -> None:
         """The patient took the consent back: from now on nothing more of the consultation leaves this station.
@@ -203,7 +199,7 @@ class Spool:
         found = []
         with self._lock:
             for session in self._sessions("where closed = 0"):
-                if session.local not in self._claims and self._lock_folder(session.local, keep=False):
+                if self._claims.is_free(session.local):
                     kept = self.segments(session.local)
                     found.append(
                         Interrupted(
@@ -217,6 +213,19 @@ class Spool:
                     )
         return found
 
+    def tidy(self) -> None:
+        """Seal what killed stations left plain, without deciding anything about their sessions.
+
+        Raises DiskFull or NotReady (``sealing``) when it cannot; whatever lies there stays then.
+        """
+        with self._lock:
+            for told in self.interrupted():
+                self._claims.take(told.local)
+                try:
+                    self.recover(told.local)
+                finally:
+                    self._claims.drop(told.local)
+
     def continue_from(self, local: str) -> float:
         """Take over an interrupted session; the second, on its own clock, at which it goes on.
 
@@ -227,7 +236,7 @@ class Spool:
             session = self.session(local)
             if session.closed:
                 raise IllegalTransition(case=local, state="closed", wanted="recording")
-            self._claim(local)
+            self._claims.take(local)
             try:
                 self.recover(local)
                 kept = self.segments(local)
@@ -239,7 +248,7 @@ class Spool:
                     gap = {"track": track, "from_s": last_s, "to_s": from_s, "reason": "station"}
                     self.note(local, Note("gap", last_s, gap))
             except YianError:
-                self._release(local)
+                self._claims.drop(local)
                 raise
         return from_s
 
@@ -316,13 +325,12 @@ class Spool:
 
     def is_live(self, local: str) -> bool:
         """Whether this process records the session now."""
-        with self._lock:
-            return local in self._claims
+        return self._claims.holds(local)
 
     def is_recorded(self, local: str) -> bool:
         """Whether a living process, this one or another, records the session now."""
         with self._lock:
-            return local in self._claims or not self._lock_folder(local, keep=False)
+            return not self._claims.is_free(local)
 
     # What became of it at the core.
 
@@ -418,35 +426,6 @@ class Spool:
         shutil.rmtree(self.folder(local), ignore_errors=True)
         if not self.folder(local).exists():
             self._journal.run("update station_session set swept = 1 where local = ?", local)
-
-    # Who works on a session.
-
-    def _claim(self, local: str) -> None:
-        """Hold the session for this process; the lock ends with the process, however it ends. Raises NotReady."""
-        deadline = time.monotonic() + CLAIM_S
-        while local not in self._claims and not self._lock_folder(local, keep=True):
-            # Another process may only be looking whether somebody holds it.
-            if time.monotonic() > deadline:
-                raise NotReady(reason="busy")
-            time.sleep(0.02)
-
-    def _lock_folder(self, local: str, *, keep: bool) -> bool:
-        folder = self.folder(local)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
-        if keep:
-            self._claims[local] = handle
-        else:
-            os.close(handle)
-        return True
-
-    def _release(self, local: str) -> None:
-        os.close(self._claims.pop(local))
 
     # Rows.
 

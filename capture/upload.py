@@ -106,8 +106,10 @@ class Uploader:
 
     def _run(self) -> None:
         failures = 0
+        tidy = False
         while not self._ended.is_set():
             self._deliveries.clear()
+            tidy = tidy or self._tidy()
             try:
                 with Core(self._settings.capture) as core:
                     while not self._ended.is_set():
@@ -122,6 +124,15 @@ class Uploader:
             except Exception:  # noqa: BLE001 - a fault of ours must not end the upload for good
                 _log.exception("upload_crashed")
                 self._ended.wait(self._settings.capture.upload_retry_s)
+
+    def _tidy(self) -> bool:
+        """Seal what a killed station left plain; whether that is done. The upload goes on without: it makes room."""
+        try:
+            self._spool.tidy()
+        except YianError as error:
+            _log.warning("tidy_failed", code=error.code)
+            return False
+        return True
 
     def _rest_s(self) -> float:
         """How long there may be nothing to do: until the next greeting, or a session's next try."""

@@ -89,9 +89,7 @@ def plain_files(home: Path) -> list[Path]:
 
 def die(spool: Spool) -> None:
     """What the death of its process does to a spool: the locks go, nothing else happens."""
-    for handle in spool._claims.values():
-        os.close(handle)
-    spool._claims.clear()
+    spool._claims.drop_all()
 
 
 class SpoolMachine(RuleBasedStateMachine):
@@ -303,8 +301,23 @@ def test_the_open_segment_of_a_killed_station_is_sealed_too(tmp_path: Path) -> N
     assert [each.index for each in again.segments("s-1")] == [0]
 
 
+def test_what_lies_plain_is_sealed_before_anybody_has_decided_about_its_session(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    folder = spool.folder("s-1")
+    close_segment(folder, "desk", 0)
+    (folder / "desk" / "00001.mkv").write_bytes(b"the patient's face, half")
+    living = Spool(tmp_path)
+    living.tidy()
+    assert len(plain_files(tmp_path)) == 2  # it is being recorded: nobody else's business
+    die(spool)
+    living.tidy()
+    assert plain_files(tmp_path) == []
+    assert [(each.local, each.segments) for each in living.interrupted()] == [("s-1", 1)]
+    assert not living.session("s-1").closed
+
+
 def test_one_process_at_a_time_records_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture.spool, "CLAIM_S", 0.1)
+    monkeypatch.setattr("capture.claims.CLAIM_S", 0.1)
     spool = opened(tmp_path)
     other = Spool(tmp_path)
     assert other.interrupted() == []
