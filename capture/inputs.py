@@ -19,7 +19,7 @@ import structlog
 from numpy.typing import NDArray
 
 from capture.commands import SOUND_RATE_HZ
-from capture.rig import Camera, Microphone, Rig
+from capture.rig import Camera, Microphone, Rig, ffmpeg_binary
 from capture.runs import Job
 from capture.supervised import Name, OnGap, OnSegment, Supervised
 from capture.tap import Show
@@ -98,7 +98,7 @@ class Inputs:
         self.close()
 
     def watch(self) -> None:
-        """Pictures and sound only, nothing is recorded. Returns at once."""
+        """Pictures and sound only, nothing is recorded. Returns at once. Raises FfmpegMissing."""
         self._begin(Job(None, self._segment_s, time.monotonic()))
 
     def record(
@@ -113,7 +113,7 @@ class Inputs:
 
         A folder that an earlier station left behind is continued: numbers go on, and the time between is a gap of the
         reason "station". ``limit_s``: each input ends by itself after so many seconds. A callback that raises gets
-        the same again a second later. Raises DiskFull when there is no room to begin.
+        the same again a second later. Raises FfmpegMissing, and DiskFull when there is no room to begin.
         """
         folder.mkdir(parents=True, exist_ok=True)
         if (full := _disk_full(folder)) is not None:
@@ -194,6 +194,8 @@ class Inputs:
         return on_sound and (lambda block: self._sounds.put(on_sound, name, block, SOUND_RATE_HZ))
 
     def _begin(self, job: Job) -> None:
+        for each in self._all:
+            ffmpeg_binary(each.device.input)
         self._end_job()
         with self._changed:
             for each in self._all:
@@ -236,8 +238,7 @@ class Inputs:
         try:
             each.tick(self._job, self._paused)
         except (YianError, OSError) as error:
-            each.detail = str(error)
-            each.disk_full = each.disk_full or "No space left" in str(error)
+            each.not_started(str(error))
             _log.error("input_not_started", input=each.device.name, error=type(error).__name__)
 
     def _watch_the_disk(self, folder: Path) -> None:

@@ -6,6 +6,7 @@ disk; the handing-on one (:meth:`Supervised.hand_on`) syncs, hashes and calls ba
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -89,6 +90,13 @@ class Supervised:
         elif time.monotonic() >= self._next_try:
             self._next_try = time.monotonic() + LONGEST_BACKOFF_S  # unless the start succeeds
             self._start(job)
+
+    def not_started(self, detail: str) -> None:
+        """The last look raised; the next one but a few tries again."""
+        self.detail, self.restarts = detail, self.restarts + 1
+        self.disk_full = self.disk_full or NO_SPACE in detail
+        if self.hole is None:
+            self.hole = "died"
 
     def fail(self, detail: str) -> None:
         """Nothing can be recorded any more: the next look ends the child."""
@@ -218,7 +226,10 @@ class Supervised:
         assert run.job.folder is not None
         folder = run.job.folder / self.device.name
         place = run.place(closed.number)
-        write_place(folder, place)
+        with contextlib.suppress(
+            OSError
+        ):  # on a full disk the segment itself is whole, and the journal has the rest
+            write_place(folder, place)
         segment = sealed_off(self.device.name, closed, folder / closed.name, place)
         if run.reason is not None and not run.gap_told:
             begins_s = run.begins_s(segment)
