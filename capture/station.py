@@ -11,9 +11,8 @@ import contextlib
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -22,45 +21,28 @@ from numpy.typing import NDArray
 
 from capture.desk import Desk
 from capture.health import health_of
+from capture.heartbeat import Heartbeat
 from capture.inputs import Inputs
 from capture.light_watch import LightWatch
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
 from capture.roles import RoleCheck
+from capture.running import Chapter, Running
 from capture.segments import Gap, Segment
 from capture.sound import SoundGate
 from capture.space import check_space, space_left_s
 from capture.spool import Note, Spool
 from capture.timetable import Timetable
-from capture.today import Today, Visit
+from capture.today import Today
 from capture.upload import Uploader
 from config.errors import ConsentMissing, DiskFull, NotFound, NotReady, YianError
 from config.settings import Settings
 
 State = Literal["idle", "checking", "ready", "recording", "paused", "uploading", "error"]
-Chapter = Literal["look", "listen", "ask", "pulse", "explain", "questions", "technique"]
-CHAPTERS: tuple[Chapter, ...] = ("look", "listen", "ask", "pulse", "explain", "questions", "technique")
 
 TICK_S = 0.5
 SPACE_EVERY_S = 5.0
 _log = structlog.get_logger(__name__)
-
-
-@dataclass
-class _Session:
-    """What is being recorded. ``zero`` is the monotonic time of its second 0."""
-
-    local: str
-    visit: Visit
-    zero: float
-    planned_s: float
-    paused_since_s: float | None = None
-    paper_since_s: float | None = None
-    chapters: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def at_s(self) -> float:
-        return round(time.monotonic() - self.zero, 3)
 
 
 class Station:
@@ -71,7 +53,7 @@ class Station:
         self._home = settings.home.resolve()
         self._lock = threading.RLock()
         self._ended = threading.Event()
-        self._session: _Session | None = None
+        self._session: Running | None = None
         self._problem: YianError | None = None
         self.preview = Preview()
         self._sound = SoundGate({each.name: each.role for each in rig.microphone})
@@ -86,7 +68,7 @@ class Station:
         self._alarms: set[tuple[str, str]] = set()
         self._space_left_s: float | None = None
         self._space_due = 0.0
-        self._reported: tuple[str, datetime] = ("", datetime.now(UTC))
+        self._heartbeat = Heartbeat()
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
 
     def __enter__(self) -> Self:
@@ -141,7 +123,7 @@ class Station:
                 rig=self._rig.public_dict(),
                 light=self._light.newest,
             )
-            self._session = _Session(local, visit, time.monotonic(), planned_s)
+            self._session = Running(local, visit, time.monotonic(), planned_s)
             if doubts:
                 self._note("override", {"doubts": doubts, "reason": override.strip()[:200]})
             self._begin(0.0)
@@ -157,7 +139,7 @@ class Station:
             if not visit.may_record:
                 raise ConsentMissing(consultation=visit.id, purpose="record")
             from_s = self._spool.continue_from(local)
-            self._session = _Session(local, visit, time.monotonic() - from_s, from_s + 1200)
+            self._session = Running(local, visit, time.monotonic() - from_s, from_s + 1200)
             self._begin(from_s)
 
     def close_interrupted(self, local: str) -> None:
@@ -297,7 +279,7 @@ class Station:
             shown: dict[str, Any] = {
                 "state": self.state,
                 "problem": problem.to_dict() if problem else None,
-                "session": self._told(session) if session else None,
+                "session": session.told() if session else None,
                 "interrupted": [
                     asdict(each) for each in self._spool.interrupted() if not self._is_mine(each.local)
                 ],
@@ -326,17 +308,6 @@ class Station:
         }
         health = health_of(shown)
         return {**shown, "health": asdict(health), "room_problem": health.problem}
-
-    def _told(self, session: _Session) -> dict[str, Any]:
-        return {
-            "local": session.local,
-            "consultation": session.visit.id,
-            "at_s": session.at_s,
-            "planned_s": session.planned_s,
-            "paused": session.paused_since_s is not None,
-            "paper": session.paper_since_s is not None,
-            "chapters": list(session.chapters),
-        }
 
     # What goes on by itself.
 
@@ -400,22 +371,7 @@ class Station:
 
     def report(self) -> dict[str, Any]:
         """The heartbeat's words for the core."""
-        shown = self.snapshot()
-        session, now, queue = shown["session"], datetime.now(UTC), shown["queue"]
-        if shown["state"] != self._reported[0]:
-            self._reported = (shown["state"], now)
-        return {
-            "state": shown["state"],
-            "since": self._reported[1].isoformat(),
-            "clock": now.isoformat(),
-            "consultation": session["consultation"] if session else None,
-            "space_left_s": shown["space_left_s"],
-            "queue": {"count": queue["count"], "bytes": queue["bytes"]},
-            "problems": [shown["room_problem"]] if shown["room_problem"] else [],
-            "light": shown["light"]["verdict"] if shown["light"] else None,
-            "sound": "fail" if shown["sound_alarms"] else "pass",
-            "agent": version("yian"),
-        }
+        return self._heartbeat.report(self.snapshot())
 
     def _listen(self, name: str, samples: NDArray[np.float32], rate_hz: int) -> None:
         self._sound.feed(name, samples, rate_hz)
@@ -475,7 +431,7 @@ class Station:
         if not self._ended.is_set():
             self._inputs.watch()
 
-    def _running(self) -> _Session:
+    def _running(self) -> Running:
         if self._session is None:
             raise NotReady(reason="not_recording")
         return self._session

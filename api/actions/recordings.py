@@ -209,6 +209,18 @@ def list_notes(core: Core, actor: User, recording_id: str) -> list[RecordingNote
         return _notes_of(session, recording.id)
 
 
+def case_notes(core: Core, actor: User, case_id: str) -> list[RecordingNote]:
+    """What the station noted in every recording of a case, in order of time; nothing for a trainee."""
+    if actor.role not in STAFF:
+        return []
+    with core.catalog.read() as session:
+        consultation_of(session, actor, case_id)
+        recordings = session.scalars(
+            select(Recording.id).where(Recording.consultation_id == case_id).order_by(Recording.started_at)
+        )
+        return [note for recording in recordings.all() for note in _notes_of(session, recording)]
+
+
 def _notes_of(session: Session, recording_id: str) -> list[RecordingNote]:
     chosen = select(RecordingNote).where(RecordingNote.recording_id == recording_id)
     return list(session.scalars(chosen.order_by(RecordingNote.at_s, RecordingNote.kept_at, RecordingNote.id)))

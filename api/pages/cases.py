@@ -17,6 +17,7 @@ from api.doors import EVERY_ROLE, Doors
 from api.messages import Messages
 from api.pages.attachments import shown_attachments
 from api.pages.moments import shown_moments
+from api.pages.recording_notes import shown_notes
 from api.pages.render import clock, page
 from api.progress import share_of, steps_of
 from api.routes.cases import OPERATORS
@@ -99,6 +100,7 @@ def show_case(
         redactions=redactions,
         names=_names(core, case),
         attachments=shown_attachments(core, actor, case),
+        recording_notes=shown_notes(core, actor, case, words),
         moments=moments,
         media=media,
         cameras=cameras,

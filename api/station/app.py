@@ -16,7 +16,8 @@ from api.messages import LANGUAGES, Language, Messages, as_language, load_messag
 from api.station.guard import COOKIE, Guard, Pin
 from api.station.words import doubts_in_words, in_words
 from api.templating import API, templates
-from capture.station import CHAPTERS, Chapter, Station
+from capture.running import CHAPTERS, Chapter
+from capture.station import Station
 from config.errors import NotFound, NotReady, RequestRejected, TooManyAttempts, YianError
 from config.settings import Settings
 

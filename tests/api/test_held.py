@@ -50,20 +50,27 @@ from tests.factories import (
     make_reviewable_case,
 )
 
-SEALED = {"open_bytes", "open_file", "seal_bytes", "seal_file"}
+SEALED = {"open_bytes", "open_file", "seal_bytes", "seal_file", "take_over"}
 PLAIN = {"stream", "get_bytes", "get_file", "export_package"}
 # Every place outside the vault and the store themselves where something of a case is opened, added or read. What goes
 # through the vault is refused there; what reads the store directly has to ask for consent before: say below how.
 THROUGH_THE_VAULT = {
+    ("api/actions/attachments.py", "_seal_cleaned", "seal_file"),
+    ("api/actions/attachments.py", "open_attachment", "open_bytes"),
     ("api/actions/consents.py", "signature_of", "open_bytes"),
     ("api/actions/people.py", "enrol_expert", "seal_bytes"),
     ("api/actions/people.py", "enrol_expert", "seal_file"),
     ("api/actions/recordings.py", "put_segment", "seal_file"),
+    ("api/actions/recordings.py", "put_segment", "take_over"),
+    ("archive/attachments.py", "uid_secret", "open_bytes"),
+    ("archive/attachments.py", "uid_secret", "seal_bytes"),
     ("archive/consent.py", "_keep", "seal_bytes"),
     ("archive/identity.py", "keep_names", "seal_bytes"),
     ("archive/identity.py", "names_of", "open_bytes"),
     ("archive/identity.py", "voice_secret", "open_bytes"),
     ("archive/identity.py", "voice_secret", "seal_bytes"),
+    # a run of a case, not of the vault
+    ("processing/engine.py", "_take_over", "take_over"),
     ("processing/materials.py", "_open_segments", "open_file"),
     ("processing/materials.py", "_open_templates", "open_file"),
     ("processing/results.py", "_open", "open_file"),
@@ -199,7 +206,7 @@ def test_no_address_of_the_web_answers_with_anything_of_a_withdrawn_case(
                 continue
             asked.add(route.path)
             address = route.path.replace(":path", "").format(
-                id=held.id, path="video.mp4", moment="room-1", form=form, room="x", name="x"
+                id=held.id, path="video.mp4", moment="room-1", form=form, room="x", name="x", attachment="A1"
             )
             for role in Role:
                 answer = web.get(address, headers=bearer(core, people.of(role)), follow_redirects=False)
