@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Collection
-from enum import StrEnum
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -21,15 +20,6 @@ from config.errors import AttachmentRejected, NotFound, PackageChanged
 PREFIX = "attachments"
 SECRET_BYTES = 32
 OLDEST_YEAR = 1970
-
-
-class Topic(StrEnum):
-    """What an attachment shows."""
-
-    TONGUE = "tongue"
-    PULSE = "pulse"
-    REPORT = "report"
-    OTHER = "other"
 
 
 def uid_secret(vault: Vault, consultation_id: str) -> bytes:

@@ -74,3 +74,12 @@ class HoldVerdict(StrEnum):
     """Its key is destroyed: every copy becomes unreadable (PIPL art. 47)."""
     KEEP = "keep"
     """A law obliges to keep it: it stays sealed, for no other use, until a date to decide again."""
+
+
+class Topic(StrEnum):
+    """What an attachment shows."""
+
+    TONGUE = "tongue"
+    PULSE = "pulse"
+    REPORT = "report"
+    OTHER = "other"

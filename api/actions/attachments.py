@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 from api.actions.desk import case_of, consultation_of, refuse_withdrawn, require_role
 from api.core import Core
 from archive import attachments, audit, consent, release
-from archive.attachments import Topic
 from archive.cleaning import Cleaned, clean_file, form_of
 from archive.models import Attachment, Case, User, new_id
 from archive.store import disk_full_is_named, sha256_of
-from archive.terms import Purpose, Role
+from archive.terms import Purpose, Role, Topic
 from config.errors import AttachmentRejected, NotFound, YianError
 
 KEEPERS = (Role.TECHNICIAN, Role.EXPERT)

@@ -11,7 +11,7 @@ import typer
 from api.commands.common import As, AsJson, named, opened
 from api.commands.consultation import ConsultationId
 from api.console import both, print_json, print_table, say
-from archive.attachments import Topic
+from archive.terms import Topic
 from config.errors import AlreadyExists, AttachmentRejected
 
 AttachmentId = Annotated[str, typer.Argument(metavar="ATTACHMENT", help=both("cli.arg.attachment"))]

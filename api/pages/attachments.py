@@ -14,9 +14,8 @@ from api.deps import Actor, InCore
 from api.doors import Doors
 from api.routes.attachments import BODY_BYTES, KEEPERS, NOTE_CHARACTERS, REMOVERS, take_in
 from api.schemas import Id
-from archive.attachments import Topic
 from archive.models import Case, User, utc_now
-from archive.terms import Role, State
+from archive.terms import Role, State, Topic
 from config.errors import AttachmentRejected, ConsentRefused
 
 doors = Doors("pages", in_schema=False)

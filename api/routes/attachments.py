@@ -18,10 +18,9 @@ from api.doors import EVERY_ROLE, Doors
 from api.routes.recordings import incoming_folder
 from api.schemas import Id
 from api.schemas_attachments import AttachmentAnswer, AttachmentsAnswer, ReleaseRequest
-from archive.attachments import Topic
 from archive.models import Attachment, User
 from archive.store import disk_full_is_named
-from archive.terms import Role
+from archive.terms import Role, Topic
 from config.errors import AttachmentRejected
 
 doors = Doors("attachments")

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.messages import LANGUAGES, Language, as_language, load_messages, read_texts
-from archive.attachments import Topic
 from archive.rooms import AgentState
-from archive.terms import Finding, Kind, Purpose, Role, State
+from archive.terms import Finding, Kind, Purpose, Role, State, Topic
 from config.errors import ChildTimedOut, ConsentExpired, NotFound, YianError, error_kinds
 from processing.plan import STEPS
 from processing.suspects import Kind as MomentKind

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from api import actions
-from archive.attachments import Topic
 from archive.models import utc_now
 from archive.rooms import AgentState
-from archive.terms import Role, State
+from archive.terms import Role, State, Topic
 from config.errors import ConsentMissing, PlanOverlaps
 from tests.archive.dicom_files import picture, write
 from tests.archive.rooms import open_room
