@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,8 @@ def station(
     configure_logging(os.environ.get("LOG_LEVEL", "INFO").upper())
     settings = load_settings()
     check_address(settings, host)
+    # Told to end, it still closes the session that runs; uvicorn hands the signal on to us when it is done.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     hosts = LOOPBACK | {host} | frozenset(settings.capture.station_hosts)
     with Station(load_rig(rig), settings) as running:
         say("cli.station.ready", url=f"http://{host}:{port}")
