@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.light_advice import advice
-from capture.light_setup import Light
+from capture.light_lock import is_locked
 from capture.lighting import check_light
+from capture.rig import Rig
+from config.errors import NotFound
 from config.settings import Settings
 
 EVERY_S = 600.0
@@ -30,11 +32,13 @@ class LightWatch:
 
     def __init__(
         self,
-        light: Light | None,
+        rig: Rig,
         settings: Settings,
         frames: Callable[[str], NDArray[np.uint8] | None],
     ) -> None:
-        self._light, self._settings, self._frames = light, settings, frames
+        self._light, self._settings, self._frames = rig.light, settings, frames
+        named = rig.light.camera if rig.light else ""
+        self._camera = next((each for each in rig.camera if each.name == named), None)
         self._lock = threading.Lock()
         self._checks: deque[dict[str, Any]] = deque(maxlen=TREND)
         self._half_day: tuple[dt.date, bool] | None = None
@@ -72,9 +76,11 @@ class LightWatch:
 
     def check(self, at_s: float | None) -> dict[str, Any]:
         """Measure now; ``at_s`` is the second of the session. Raises DeviceFailed, and NotFound without a light in the rig."""
-        assert self._light is not None
-        frames = self._frames(self._light.camera) if self._light.camera else None
-        checked = check_light(frames, self._light, self._settings.capture)
+        if self._light is None:
+            raise NotFound(what="light", id="rig.toml")
+        frames = self._frames(self._camera.name) if self._camera else None
+        locked = is_locked(self._camera) if self._camera else None
+        checked = check_light(frames, self._light, self._settings.capture, locked=locked)
         found = checked.to_dict() | {"advice": advice(checked), "at_s": at_s}
         with self._lock:
             self._checks.append(found)

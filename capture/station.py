@@ -63,7 +63,7 @@ class Station:
         self._desk = Desk(settings)
         self._uploader = Uploader(settings, self._spool)
         self.today = Today(self._home, settings.zone, self._desk.today)
-        self._light = LightWatch(rig.light, settings, self.preview.frames)
+        self._light = LightWatch(rig, settings, self.preview.frames)
         self._timetable = Timetable()
         self._alarms: set[tuple[str, str]] = set()
         self._space_left_s: float | None = None
