@@ -18,6 +18,7 @@ from capture.rig import load_rig
 from capture.sound import WORST_FIRST
 from capture.trial import CODES
 from config.errors import AlreadyExists
+from config.log import configure_logging
 
 CAMERA = Device(
     "video", "v4l2", "/dev/video0", "HD [Webcam]", ("yuyv422 640x480", "mjpeg 1920x1080", "mjpeg 3840x2160")
@@ -30,6 +31,7 @@ DESKTOP = [
 
 
 def yian(*words: str, answers: str = "") -> Result:
+    configure_logging("ERROR")  # as main() does
     return CliRunner(env={"COLUMNS": "300"}).invoke(app, ["rig", *words], input=answers)
 
 
