@@ -217,11 +217,11 @@ class Spool:
                     )
         return found
 
-    def continue_from(self, local: str) -> float:
+    def continue_from(self, local: str, now_s: float | None = None) -> float:
         """Take over an interrupted session; the second, on its own clock, at which it goes on.
 
-        The only place where the wall clock counts: nothing else runs on while a station is down. What was missed
-        is journalled as a gap of every track. Raises NotReady (``busy``), IllegalTransition for a closed session.
+        ``now_s``: where that clock stands, if something still tells. Otherwise (another boot), and only here, the wall
+        clock counts. What was missed is journalled as a gap of every track. Raises NotReady (``busy``), IllegalTransition for a closed session.
         """
         with self._lock:
             session = self.session(local)
@@ -232,7 +232,9 @@ class Spool:
                 self.recover(local)
                 kept = self.segments(local)
                 end_s = _end_s(kept)
-                passed_s = (datetime.now(UTC) - datetime.fromisoformat(session.started_at)).total_seconds()
+                passed_s = now_s
+                if passed_s is None:
+                    passed_s = (datetime.now(UTC) - datetime.fromisoformat(session.started_at)).total_seconds()
                 from_s = round(min(max(passed_s, end_s), end_s + LONGEST_BREAK_S), 3)
                 for track in session.tracks:
                     last_s = _end_s([each for each in kept if each.track == track])

@@ -25,6 +25,7 @@ from capture.light_watch import LightWatch
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
 from capture.segments import Gap, Segment
+from capture.session_clock import keep_zero, kept_zero
 from capture.sound import SoundGate
 from capture.space import check_space, space_left_s
 from capture.spool import Note, Spool
@@ -152,8 +153,10 @@ class Station:
             visit = self.today.find(told.consultation)
             if not visit.may_record:
                 raise ConsentMissing(consultation=visit.id, purpose="record")
-            from_s = self._spool.continue_from(local)
-            self._session = _Session(local, visit, time.monotonic() - from_s, from_s + 1200)
+            zero = kept_zero(self._spool.folder(local))
+            asked = time.monotonic()
+            from_s = self._spool.continue_from(local, None if zero is None else asked - zero)
+            self._session = _Session(local, visit, asked - from_s, from_s + 1200)
             self._begin(from_s)
 
     def close_interrupted(self, local: str) -> None:
@@ -414,7 +417,8 @@ class Station:
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         self._light.session_began()
-        self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s)
+        keep_zero(self._spool.folder(local), session.zero)
+        self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""
