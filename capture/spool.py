@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
+from capture.holes import untold_gaps
 from capture.journal import Journal
 from capture.recorder import Segment, closed_segments
 from capture.seal import PART_SUFFIX, SEALED_SUFFIX, read_facts, seal_file
@@ -221,7 +222,8 @@ class Spool:
         """Take over an interrupted session; the second, on its own clock, at which it goes on.
 
         ``now_s``: where that clock stands, if something still tells. Otherwise (another boot), and only here, the wall
-        clock counts. What was missed is journalled as a gap of every track. Raises NotReady (``busy``), IllegalTransition for a closed session.
+        clock counts. What was missed is journalled as a gap of every track. Raises NotReady (``busy``),
+        IllegalTransition for a closed session.
         """
         with self._lock:
             session = self.session(local)
@@ -234,7 +236,9 @@ class Spool:
                 end_s = _end_s(kept)
                 passed_s = now_s
                 if passed_s is None:
-                    passed_s = (datetime.now(UTC) - datetime.fromisoformat(session.started_at)).total_seconds()
+                    passed_s = (
+                        datetime.now(UTC) - datetime.fromisoformat(session.started_at)
+                    ).total_seconds()
                 from_s = round(min(max(passed_s, end_s), end_s + LONGEST_BREAK_S), 3)
                 for track in session.tracks:
                     last_s = _end_s([each for each in kept if each.track == track])
@@ -254,6 +258,8 @@ class Spool:
                 with contextlib.suppress(AlreadyExists):
                     self.add(local, segment)
                     found += 1
+        for note in untold_gaps(self.segments(local), self.notes(local)):
+            self.note(local, note)
         for path in session.folder.rglob(f"*{PART_SUFFIX}"):
             path.unlink(missing_ok=True)
         for path in session.folder.rglob("*"):

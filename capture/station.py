@@ -417,7 +417,8 @@ class Station:
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         self._light.session_began()
-        keep_zero(self._spool.folder(local), session.zero)
+        with contextlib.suppress(OSError):  # then the wall clock has to do
+            keep_zero(self._spool.folder(local), session.zero)
         self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
 
     def _fail(self, error: YianError) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +61,6 @@ class Evidence:
     pieces: list[Piece]
     holes: dict[str, list[Hole]]
     end_s: float
-    found: dict[str, Any] = field(default_factory=dict)
 
     def of(self, track: str) -> list[Piece]:
         return [each for each in self.pieces if each.track == track]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pytest
+
+from tests.capture.hostile_proxy import HostileProxy
 from tests.chaos.capture.house import TRACKS, house, pause_s
-from tests.chaos.capture.proof import opened, prove
+from tests.chaos.capture.proof import Evidence, opened, prove
 from tests.chaos.clinic import until
 
 SEED = 20_261_124
+UNPLUGGED_S = 5.0
+LEFT_FREE = 1 << 16  # bytes: what is open cannot be closed any more
 BLOWS = ["input"] * 36 + ["station"] * 7 + ["core"] * 7
 
 
@@ -40,3 +48,107 @@ def test_after_fifty_kills_in_one_session_every_second_outside_the_gaps_is_in_th
     figures = prove(evidence, tmp_path)
     print(figures)
     assert all(figures[f"{track}_covered_s"] > 20 for track in TRACKS), figures
+
+
+def test_a_lost_second_a_doubled_one_and_a_moved_one_are_noticed(tmp_path: Path) -> None:
+    with house(tmp_path) as room:
+        room.record()
+        room.let_record(5)
+        room.stop()
+        evidence = opened(room, tmp_path)
+    prove(evidence, tmp_path)
+    first, lost, *rest = evidence.of("expert")
+    others = [each for each in evidence.pieces if each.track != "expert"]
+    moved = lost._replace(start_s=lost.start_s + 0.055)
+    doubled = lost._replace(index=99, start_s=lost.start_s + 1)
+    for wrong in ([first, *rest], [first, moved, *rest], [first, lost, doubled, *rest]):
+        with pytest.raises(AssertionError, match="expert"):
+            prove(Evidence([*others, *wrong], evidence.holes, evidence.end_s), tmp_path)
+
+
+def test_an_unplugged_input_leaves_a_gap_in_its_true_place_and_the_others_none(tmp_path: Path) -> None:
+    with house(tmp_path) as room:
+        room.record()
+        room.let_record(3)
+        begun_s = room.state()["session"]["at_s"]
+        room.devices["expert"].unplug()
+        pause_s(UNPLUGGED_S)
+        room.devices["expert"].plug_in()
+        ended_s = room.state()["session"]["at_s"]
+        recorded_s = room.recorded_s()["expert"]
+        until(lambda: room.recorded_s()["expert"] > recorded_s + 2, "the microphone again", 30)
+        room.stop()
+        evidence = opened(room, tmp_path)
+    prove(evidence, tmp_path)
+    assert set(evidence.holes) == {"expert"}
+    (hole,) = evidence.holes["expert"]
+    assert hole.from_s == pytest.approx(begun_s, abs=1.1)  # at most the segment that was open
+    assert ended_s - 0.1 < hole.to_s < ended_s + 3  # started again within three seconds
+
+
+def test_a_core_that_was_away_for_the_whole_session_gets_all_of_it_over_a_hostile_line(
+    tmp_path: Path,
+) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def hostile(url: str) -> str:
+            target = urlsplit(url)
+            proxy = HostileProxy((str(target.hostname), int(target.port or 0)), SEED, faults=25)
+            return str(stack.enter_context(proxy).url)
+
+        room = stack.enter_context(house(tmp_path, core_url=hostile))
+        until(lambda: room.state()["queue"]["online"], "the base's key", 60)
+        until(room.is_watching, "the list of today", 60)
+        room.core.end()
+        room.record()
+        room.let_record(5)
+        room.stop()
+        assert room.state()["queue"]["count"] > 0
+        room.core.start()
+        evidence = opened(room, tmp_path)
+        prove(evidence, tmp_path)
+        assert not any(evidence.holes.values())
+
+
+def test_a_wall_clock_that_is_set_forth_and_back_moves_and_loses_nothing(tmp_path: Path) -> None:
+    shift = tmp_path / "shift"
+    shift.write_text("0")
+    program = (str(Path(__file__).with_name("set_clock.py")), str(shift))
+    with house(tmp_path, program=program) as room:
+        local = room.record()
+        room.let_record(2)
+        for hours in (5, -30):
+            shift.write_text(str(hours * 3600))
+            pause_s(2)
+        room.station.end()
+        shift.write_text(str(9 * 3600))
+        room.go_on(local)
+        room.let_record(2)
+        room.stop()
+        evidence = opened(room, tmp_path)
+    figures = prove(evidence, tmp_path)
+    assert evidence.end_s < 40, "hours that nobody recorded"
+    assert all(figures[f"{track}_gaps_s"] < 8 for track in TRACKS), figures
+
+
+def test_a_disk_that_is_full_ends_the_session_in_order_and_all_of_it_arrives_when_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    with house(tmp_path, home=small_disk / "station") as room:
+        room.record()
+        room.let_record(3)
+        room.core.end()
+        free = shutil.disk_usage(small_disk).free
+        with (small_disk / "others").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free - LEFT_FREE)
+        shown = until(lambda: (now := room.state())["session"] is None and now, "the end of the session", 30)
+        assert shown["state"] == "error"
+        assert (shown["problem"]["code"], shown["health"]["level"]) == ("disk-full", "bad")
+        assert shown["queue"]["count"] > 0
+        refused = room.ask("/start", consultation=room.visit, override="混乱试验")
+        assert refused.status_code == 507, refused.text
+        (small_disk / "others").unlink()
+        room.core.start()
+        evidence = opened(room, tmp_path)
+    prove(evidence, tmp_path)
+    assert not room.station.children()
