@@ -220,7 +220,8 @@ class Inputs:
     def _hand_on_the_rest(self) -> None:
         deadline = time.monotonic() + _HANDING_ON_S
         while not self._hand_on_once():
-            if time.monotonic() > deadline:
+            # A full disk does not become empty by waiting: what is closed is found again.
+            if isinstance(self._refused, DiskFull) or time.monotonic() > deadline:
                 assert self._refused is not None
                 raise self._refused
             time.sleep(_RETRY_S)

@@ -172,6 +172,12 @@ class Spool:
             finally:
                 self._release(local)
 
+    def let_go(self, local: str) -> None:
+        """Hold the session no longer: it could not be closed, and is an interrupted one from now on."""
+        with self._lock:
+            if local in self._claims:
+                self._release(local)
+
     def withdraw(self, consultation: str, reason: str) -> None:
         """The patient took the consent back: from now on nothing more of the consultation leaves this station.
 

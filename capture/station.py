@@ -428,13 +428,18 @@ class Station:
 
     def _close(self, why: str, problem: YianError | None = None) -> None:
         session = self._running()
-        self._note("end", {"why": why})
+        with contextlib.suppress(
+            YianError
+        ):  # a full disk takes no note; it may not keep the session from ending
+            self._note("end", {"why": why})
         try:
             self._inputs.stop()
+            self._spool.close(session.local)
         except YianError as error:
+            # What is whole stays where it is, and the session is offered for closing once there is room.
             problem = problem or error
+            self._spool.let_go(session.local)
         self._session = None
-        self._spool.close(session.local)
         self._problem = problem or self._problem
         self._uploader.wake()
         if not self._ended.is_set():
