@@ -164,6 +164,7 @@ class Station:
         with self._lock:
             self._interrupted(local)
             self._spool.close(local)
+        self._uploader.wake()
 
     def pause(self) -> None:
         """Privacy pause: every input is blacked out and muted until :meth:`resume`. Pausing twice changes nothing."""
