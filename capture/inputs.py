@@ -108,8 +108,11 @@ class Inputs:
         on_gap: OnGap,
         from_s: float = 0.0,
         limit_s: float | None = None,
+        zero: float | None = None,
     ) -> None:
         """Record every input into ``folder``; the session's clock stands at ``from_s`` now. Returns at once.
+
+        ``zero``: the session's second 0 on the monotonic clock, where something else is timed by it too.
 
         A folder that an earlier station left behind is continued: numbers go on, and the time between is a gap of the
         reason "station". ``limit_s``: each input ends by itself after so many seconds. A callback that raises gets
@@ -120,7 +123,8 @@ class Inputs:
             raise full
         self._end_job()
         self._on_segment, self._on_gap = on_segment, on_gap
-        self._begin(Job(folder, self._segment_s, time.monotonic() - from_s, from_s, limit_s))
+        zero = time.monotonic() - from_s if zero is None else zero
+        self._begin(Job(folder, self._segment_s, zero, from_s, limit_s))
 
     def pause(self) -> None:
         """Nothing is captured once this has returned, until :meth:`resume`: no child is running."""
@@ -218,7 +222,8 @@ class Inputs:
     def _hand_on_the_rest(self) -> None:
         deadline = time.monotonic() + _HANDING_ON_S
         while not self._hand_on_once():
-            if time.monotonic() > deadline:
+            # A full disk does not become empty by waiting: what is closed is found again.
+            if isinstance(self._refused, DiskFull) or time.monotonic() > deadline:
                 assert self._refused is not None
                 raise self._refused
             time.sleep(_RETRY_S)

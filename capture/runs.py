@@ -48,6 +48,7 @@ class Run:
     handed: int = 0
     handed_s: float = 0.0
     gap_told: bool = False
+    kept: Place | None = None  # what the disk says about the first segment
     ended: bool = False
 
     def place(self, number: int) -> Place:

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from capture.claims import Claims
 from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
+from capture.holes import untold_gaps
 from capture.journal import Journal
 from capture.recorder import Segment, closed_segments
 from capture.seal import PART_SUFFIX, SEALED_SUFFIX, read_facts, seal_file
@@ -167,6 +168,12 @@ class Spool:
             finally:
                 self._claims.drop(local)
 
+    def let_go(self, local: str) -> None:
+        """Hold the session no longer: it could not be closed, and is an interrupted one from now on."""
+        with self._lock:
+            if self._claims.holds(local):
+                self._claims.drop(local)
+
     def withdraw(self, consultation: str, reason: str) -> None:
         """The patient took the consent back: from now on nothing more of the consultation leaves this station.
 
@@ -226,11 +233,12 @@ class Spool:
                 finally:
                     self._claims.drop(told.local)
 
-    def continue_from(self, local: str) -> float:
+    def continue_from(self, local: str, now_s: float | None = None) -> float:
         """Take over an interrupted session; the second, on its own clock, at which it goes on.
 
-        The only place where the wall clock counts: nothing else runs on while a station is down. What was missed
-        is journalled as a gap of every track. Raises NotReady (``busy``), IllegalTransition for a closed session.
+        ``now_s``: where that clock stands, if something still tells. Otherwise (another boot), and only here, the wall
+        clock counts. What was missed is journalled as a gap of every track. Raises NotReady (``busy``),
+        IllegalTransition for a closed session.
         """
         with self._lock:
             session = self.session(local)
@@ -241,7 +249,11 @@ class Spool:
                 self.recover(local)
                 kept = self.segments(local)
                 end_s = _end_s(kept)
-                passed_s = (datetime.now(UTC) - datetime.fromisoformat(session.started_at)).total_seconds()
+                passed_s = now_s
+                if passed_s is None:
+                    passed_s = (
+                        datetime.now(UTC) - datetime.fromisoformat(session.started_at)
+                    ).total_seconds()
                 from_s = round(min(max(passed_s, end_s), end_s + LONGEST_BREAK_S), 3)
                 for track in session.tracks:
                     last_s = _end_s([each for each in kept if each.track == track])
@@ -261,6 +273,8 @@ class Spool:
                 with contextlib.suppress(AlreadyExists):
                     self.add(local, segment)
                     found += 1
+        for note in untold_gaps(self.segments(local), self.notes(local)):
+            self.note(local, note)
         for path in session.folder.rglob(f"*{PART_SUFFIX}"):
             path.unlink(missing_ok=True)
         for path in session.folder.rglob("*"):

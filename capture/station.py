@@ -29,6 +29,7 @@ from capture.rig import Camera, Microphone, Rig
 from capture.roles import RoleCheck
 from capture.running import Chapter, Running
 from capture.segments import Gap, Segment
+from capture.session_clock import keep_zero, kept_zero
 from capture.sound import SoundGate
 from capture.space import check_space, space_left_s
 from capture.spool import Note, Spool
@@ -138,8 +139,10 @@ class Station:
             visit = self.today.find(told.consultation)
             if not visit.may_record:
                 raise ConsentMissing(consultation=visit.id, purpose="record")
-            from_s = self._spool.continue_from(local)
-            self._session = Running(local, visit, time.monotonic() - from_s, from_s + 1200)
+            zero = kept_zero(self._spool.folder(local))
+            asked = time.monotonic()
+            from_s = self._spool.continue_from(local, None if zero is None else asked - zero)
+            self._session = Running(local, visit, asked - from_s, from_s + 1200)
             self._begin(from_s)
 
     def close_interrupted(self, local: str) -> None:
@@ -408,9 +411,9 @@ class Station:
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         self._light.session_began()
-        self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s)
-        # The devices had to be let go of first: only now does the session's clock run.
-        session.zero = time.monotonic() - from_s
+        with contextlib.suppress(OSError):  # then the wall clock has to do
+            keep_zero(self._spool.folder(local), session.zero)
+        self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""
@@ -419,13 +422,18 @@ class Station:
 
     def _close(self, why: str, problem: YianError | None = None) -> None:
         session = self._running()
-        self._note("end", {"why": why})
+        with contextlib.suppress(
+            YianError
+        ):  # a full disk takes no note; it may not keep the session from ending
+            self._note("end", {"why": why})
         try:
             self._inputs.stop()
+            self._spool.close(session.local)
         except YianError as error:
+            # What is whole stays where it is, and the session is offered for closing once there is room.
             problem = problem or error
+            self._spool.let_go(session.local)
         self._session = None
-        self._spool.close(session.local)
         self._problem = problem or self._problem
         self._uploader.wake()
         if not self._ended.is_set():

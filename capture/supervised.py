@@ -219,8 +219,17 @@ class Supervised:
                 self._hand_on_one(run, run.waiting[0], on_segment, on_gap)
                 run.waiting.popleft()
             if not ended:
+                self._keep_place(run)
                 return
             self._runs.popleft()
+
+    def _keep_place(self, run: Run) -> None:
+        """A station that is killed before the first segment of a run is closed has to find where that run lies."""
+        place = run.place(run.plan.first_index)
+        if not run.handed and run.clock.offset_s() is not None and place != run.kept:
+            assert run.job.folder is not None
+            write_place(run.job.folder / self.device.name, place)
+            run.kept = place
 
     def _hand_on_one(self, run: Run, closed: Closed, on_segment: OnSegment, on_gap: OnGap) -> None:
         assert run.job.folder is not None
