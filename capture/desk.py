@@ -53,9 +53,8 @@ class Desk:
         due = 0.0
         waited = 0.0
         while True:
-            if waited >= due:
+            if waited >= due and self._quietly(today.refresh):
                 due = waited + LIST_EVERY_S
-                self._quietly(today.refresh)
             self._quietly(lambda: self._tell(report()))
             if self._ended.wait(self._settings.heartbeat_s):
                 self._quietly(lambda: self._tell(report() | {"state": "idle"}))
@@ -66,10 +65,13 @@ class Desk:
         with Core(self._settings) as core:
             core.tell_room(self._settings.room, words)
 
-    def _quietly(self, errand: Callable[[], object]) -> None:
+    def _quietly(self, errand: Callable[[], object]) -> bool:
+        """Whether it was done."""
         try:
             errand()
+            return True
         except NotLoggedIn:
             _log.warning("core_refuses", code="not-logged-in")
         except YianError as error:
             _log.info("core_away", code=error.code)
+        return False

@@ -88,12 +88,13 @@ def test_an_unplugged_input_leaves_a_gap_in_its_true_place_and_the_others_none(t
 def test_a_core_that_was_away_for_the_whole_session_gets_all_of_it_over_a_hostile_line(
     tmp_path: Path,
 ) -> None:
+    lines: list[HostileProxy] = []
     with contextlib.ExitStack() as stack:
 
         def hostile(url: str) -> str:
             target = urlsplit(url)
-            proxy = HostileProxy((str(target.hostname), int(target.port or 0)), SEED, faults=12)
-            return str(stack.enter_context(proxy).url)
+            lines.append(HostileProxy((str(target.hostname), int(target.port or 0)), SEED, faults=0))
+            return stack.enter_context(lines[0]).url
 
         room = stack.enter_context(house(tmp_path, core_url=hostile))
         until(lambda: room.state()["queue"]["online"], "the base's key", 60)
@@ -103,10 +104,12 @@ def test_a_core_that_was_away_for_the_whole_session_gets_all_of_it_over_a_hostil
         room.let_record(5)
         room.stop()
         assert room.state()["queue"]["count"] > 0
+        lines[0].faults = lines[0].met.total() + 12
         room.core.start()
         evidence = opened(room, tmp_path)
         prove(evidence, tmp_path)
         assert not any(evidence.holes.values())
+        assert lines[0].met.total() > lines[0].met["none"]
 
 
 def test_a_wall_clock_that_is_set_forth_and_back_moves_and_loses_nothing(tmp_path: Path) -> None:
