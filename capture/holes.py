@@ -21,7 +21,7 @@ def untold_gaps(kept: list[Kept], notes: Iterable[Note]) -> list[Note]:
     found = []
     for track in sorted({each.track for each in kept}):
         spans = [(each.start_s, each.start_s + each.duration_s) for each in kept if each.track == track]
-        spans += [(gap["from_s"], gap["to_s"]) for gap in told if gap["track"] == track]
+        spans += [(gap["from_s"], gap["to_s"]) for gap in told if gap.get("track") == track]
         reached_s = min(spans)[0]
         for begin_s, end_s in sorted(spans):
             if begin_s > reached_s + SEAM_S:
