@@ -402,6 +402,13 @@ class Spool:
                 local,
             )
 
+    def is_withdrawn(self, consultation: str) -> bool:
+        """Whether the consent was taken back at this station, whatever the core has heard of it so far."""
+        told = self._journal.run(
+            "select 1 from station_withdrawal where consultation = ? limit 1", consultation
+        )
+        return bool(told)
+
     def withdrawals(self) -> list[Withdrawal]:
         """Those the core has not heard of."""
         rows = self._journal.run("select consultation, reason, at from station_withdrawal where sent = 0")

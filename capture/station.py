@@ -34,15 +34,25 @@ from capture.sound import SoundGate
 from capture.space import check_space, space_left_s
 from capture.spool import Note, Spool
 from capture.timetable import Timetable
-from capture.today import Today
+from capture.today import Today, Visit
 from capture.upload import Uploader
-from config.errors import ConsentMissing, DiskFull, NotFound, NotReady, YianError
+from config.errors import (
+    ConsentMissing,
+    ConsentRefused,
+    ConsentWithdrawn,
+    DiskFull,
+    NotFound,
+    NotReady,
+    YianError,
+)
 from config.settings import Settings
 
 State = Literal["idle", "checking", "ready", "recording", "paused", "uploading", "error"]
 
 TICK_S = 0.5
 SPACE_EVERY_S = 5.0
+# Nobody waits longer than this between pressing the key and being recorded, whatever the network does.
+ASK_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -100,15 +110,21 @@ class Station:
         Raises, with nothing recorded: NotFound, ConsentMissing, NotReady with the reason (busy, interrupted, light, sound,
         sealing), DiskFull when the planned session does not fit.
         """
+        # A signature given a minute ago, or withdrawn; without a core that answers soon the last list counts.
+        asking = threading.Thread(target=self._ask_for_today, name="today", daemon=True)
+        asking.start()
+        asking.join(ASK_S)
+        return self._start(consultation, override)
+
+    def _ask_for_today(self) -> None:
         with contextlib.suppress(YianError):
-            # A signature given a minute ago, or withdrawn; without a core the last list counts.
             self.today.refresh()
+
+    def _start(self, consultation: str, override: str = "") -> str:
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
-            visit = self.today.find(consultation)
-            if not visit.may_record:
-                raise ConsentMissing(consultation=consultation, purpose="record")
+            visit = self._permitted(consultation)
             planned_s = 60 * (visit.planned_minutes or self._settings.capture.planned_minutes)
             check_space(self._rig, planned_s, self._settings)
             doubts = self.doubts()
@@ -135,15 +151,22 @@ class Station:
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
-            told = self._interrupted(local)
-            visit = self.today.find(told.consultation)
-            if not visit.may_record:
-                raise ConsentMissing(consultation=visit.id, purpose="record")
+            visit = self._permitted(self._interrupted(local).consultation)
             zero = kept_zero(self._spool.folder(local))
             asked = time.monotonic()
             from_s = self._spool.continue_from(local, None if zero is None else asked - zero)
             self._session = Running(local, visit, asked - from_s, from_s + 1200)
             self._begin(from_s)
+
+    def _permitted(self, consultation: str) -> Visit:
+        """The visit, if it may be recorded. Raises NotFound, ConsentMissing, ConsentWithdrawn."""
+        visit = self.today.find(consultation)
+        if self._spool.is_withdrawn(consultation):
+            # The list may be older than the patient's word.
+            raise ConsentWithdrawn(consultation=consultation, purpose="record")
+        if not visit.may_record:
+            raise ConsentMissing(consultation=consultation, purpose="record")
+        return visit
 
     def close_interrupted(self, local: str) -> None:
         """Nothing more will come of a session whose station died: it is uploaded as it is."""
@@ -194,13 +217,17 @@ class Station:
     def withdraw(self, consultation: str, reason: str = "") -> None:
         """The patient takes the consent back: recording stops at once, what there is stays sealed and goes nowhere.
 
-        The core is told now or as soon as it can be reached. Raises NotFound for what is not of today.
+        The core is told now or as soon as it can be reached. Raises NotFound for what is neither recorded now nor of today.
         """
         with self._lock:
-            self.today.find(consultation)
             if self._session is not None and self._session.visit.id == consultation:
-                self._note("withdrawal", {})
+                with contextlib.suppress(
+                    YianError
+                ):  # a full disk takes no note; it may not keep this from ending
+                    self._note("withdrawal", {})
                 self._close("withdrawn")
+            else:
+                self.today.find(consultation)
             self._spool.withdraw(consultation, reason[:200])
         self._uploader.wake()
 
@@ -306,11 +333,17 @@ class Station:
                 "sending": upload.sending,
                 "rate_kbps": upload.rate_kbps,
             },
-            "today": [visit.model_dump(mode="json") for visit in self.today.visits],
+            "today": [self._told_visit(visit) for visit in self.today.visits],
             "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,
         }
         health = health_of(shown)
         return {**shown, "health": asdict(health), "room_problem": health.problem}
+
+    def _told_visit(self, visit: Visit) -> dict[str, Any]:
+        told: dict[str, Any] = visit.model_dump(mode="json")
+        return told | (
+            {"may_record": False, "consent": "withdrawn"} if self._spool.is_withdrawn(visit.id) else {}
+        )
 
     # What goes on by itself.
 
@@ -365,8 +398,9 @@ class Station:
         if wish.action == "stop":
             self.stop()
         else:
-            with contextlib.suppress(NotReady, ConsentMissing, NotFound, DiskFull):
-                self.start(wish.consultation)
+            with contextlib.suppress(NotReady, ConsentRefused, NotFound, DiskFull):
+                # Without asking the core, which may keep one waiting: this thread has other duties.
+                self._start(wish.consultation)
 
     def _take_light(self, check: dict[str, Any]) -> dict[str, Any]:
         self._note_if_running("light", check)
@@ -413,7 +447,11 @@ class Station:
         self._light.session_began()
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
-        self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
+        try:
+            self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
+        except YianError:
+            self._close("not_begun")
+            raise
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from api import actions
 from archive.models import Recording
 from capture.spool import Spool
 from capture.station import Station
-from config.errors import ConsentMissing, NotFound, NotReady
+from capture.today import Today
+from config.errors import ConsentMissing, ConsentRefused, ConsentWithdrawn, DiskFull, NotFound, NotReady
 from tests.station.conftest import Room, until
 
 RECORDED_S = 2.5
@@ -101,7 +103,7 @@ def test_withdrawal_stops_at_once_and_nothing_more_reaches_the_core(room: Room) 
             "the core to know",
         )
         station.today.refresh()
-        with pytest.raises(ConsentMissing):
+        with pytest.raises(ConsentRefused):
             station.start(consultation, "演示")
 
 
@@ -213,3 +215,63 @@ def test_people_are_asked_one_by_one_before_a_session_and_never_in_one(room: Roo
         station.start(room.visits["signed"], "演示")
         with pytest.raises(NotReady):
             station.check_roles()
+
+
+def test_what_was_withdrawn_here_is_not_recorded_again_though_the_core_has_not_heard_of_it(
+    room: Room,
+) -> None:
+    with room.station():
+        pass
+    dead = room.settings.model_copy(
+        update={"capture": room.settings.capture.model_copy(update={"core_url": "http://127.0.0.1:9"})}
+    )
+    consultation = room.visits["signed"]
+    with Station(room.rig, dead) as station:
+        station.start(consultation, "演示")
+        station.withdraw(consultation)
+        assert station.snapshot()["session"] is None
+        told = {visit["id"]: visit for visit in station.snapshot()["today"]}
+        assert (told[consultation]["may_record"], told[consultation]["consent"]) == (False, "withdrawn")
+        with pytest.raises(ConsentWithdrawn):
+            station.start(consultation, "演示")
+
+
+def test_a_session_that_runs_past_midnight_can_still_be_withdrawn(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room.station() as station:
+        station.start(room.visits["signed"], "演示")
+        monkeypatch.setattr(Today, "visits", ())
+        with pytest.raises(NotFound):
+            station.withdraw(room.visits["unsigned"])
+        station.withdraw(room.visits["signed"])
+        assert station.snapshot()["session"] is None
+
+
+def test_a_session_that_cannot_begin_leaves_the_station_ready(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DiskFull(path="x", needed_mb=1, free_mb=0)
+
+    with room.station() as station:
+        with monkeypatch.context() as broken:
+            broken.setattr(station._inputs, "record", full)
+            with pytest.raises(DiskFull):
+                station.start(room.visits["signed"], "演示")
+        assert station.snapshot()["session"] is None
+        station.start(room.visits["signed"], "演示")
+        assert station.state == "recording"
+
+
+def test_a_network_that_stalls_keeps_nobody_from_recording(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled = threading.Event()
+    with room.station() as station:
+        monkeypatch.setattr(station.today, "_fetch", lambda: stalled.wait(60) and [])
+        begun = time.monotonic()
+        station.start(room.visits["signed"], "演示")
+        assert time.monotonic() - begun < 6
+        assert station.state == "recording"
+        stalled.set()
