@@ -63,10 +63,6 @@ class LightWatch:
                 for check in self._checks
             ]
 
-    def session_began(self) -> None:
-        with self._lock:
-            self._due = min(self._due, time.monotonic() + EVERY_S)
-
     def is_due(self, state: str) -> bool:
         """Whether to look now. Never while paused: nothing is seen then."""
         if self._light is None or state == "paused":

@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import pyrage
 from pyrage import x25519
 
+from capture.kept_file import keep, sync_folder
 from config.errors import BaseKeyChanged, CoreUnreachable, DiskFull, NotReady, StoreUnavailable
 
 SEALED_SUFFIX = ".age"
@@ -74,15 +74,7 @@ def keep_facts(home: Path, told: BaseFacts) -> None:
         return
     if kept is not None and kept.recipient != told.recipient:
         raise BaseKeyChanged(path=str(facts_path(home)))
-    path = facts_path(home)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(f".{secrets.token_hex(8)}")
-    with fresh.open("w", encoding="utf-8") as out:
-        json.dump(asdict(told), out)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)
+    keep(facts_path(home), json.dumps(asdict(told)))
 
 
 def seal_file(plain: Path, target: Path, recipient: str) -> Sealed:
@@ -106,15 +98,6 @@ def seal_file(plain: Path, target: Path, recipient: str) -> Sealed:
             raise disk_full(target.parent, plain.stat().st_size) from error
         raise StoreUnavailable(store=str(target.parent), detail="cannot encrypt") from error
     return Sealed(target, sha256, size)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` survive the loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def disk_full(folder: Path, needed_bytes: int) -> DiskFull:

@@ -7,9 +7,10 @@ name of the boot: after another one only the wall clock can tell how long nothin
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
+
+from capture.kept_file import keep
 
 CLOCK_FILE = "clock.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux, random(4)
@@ -17,12 +18,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux, random(4)
 
 def keep_zero(folder: Path, zero: float) -> None:
     """Write it into a session's folder, on the disk when this returns."""
-    fresh = folder / f"{CLOCK_FILE}.new"
-    with fresh.open("w", encoding="ascii") as file:
-        json.dump({"boot": _boot(), "zero": zero}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / CLOCK_FILE)
+    keep(folder / CLOCK_FILE, json.dumps({"boot": _boot(), "zero": zero}))
 
 
 def kept_zero(folder: Path) -> float | None:

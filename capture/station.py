@@ -75,7 +75,7 @@ class Station:
         self._uploader = Uploader(settings, self._spool)
         self.today = Today(self._home, settings.zone, self._desk.today)
         self._light = LightWatch(rig, settings, self.preview.frames)
-        self._timetable = Timetable()
+        self._timetable = Timetable(settings.capture.planned_minutes)
         self._alarms: set[tuple[str, str]] = set()
         self._space_left_s: float | None = None
         self._space_due = 0.0
@@ -125,7 +125,7 @@ class Station:
             if self._session is not None:
                 raise NotReady(reason="busy")
             visit = self._permitted(consultation)
-            planned_s = 60 * (visit.planned_minutes or self._settings.capture.planned_minutes)
+            planned_s = self._planned_s(visit)
             check_space(self._rig, planned_s, self._settings)
             doubts = self.doubts()
             if doubts and not override.strip():
@@ -155,7 +155,7 @@ class Station:
             zero = kept_zero(self._spool.folder(local))
             asked = time.monotonic()
             from_s = self._spool.continue_from(local, None if zero is None else asked - zero)
-            self._session = Running(local, visit, asked - from_s, from_s + 1200)
+            self._session = Running(local, visit, asked - from_s, from_s + self._planned_s(visit))
             self._begin(from_s)
 
     def _permitted(self, consultation: str) -> Visit:
@@ -167,6 +167,9 @@ class Station:
         if not visit.may_record:
             raise ConsentMissing(consultation=consultation, purpose="record")
         return visit
+
+    def _planned_s(self, visit: Visit) -> float:
+        return 60 * (visit.planned_minutes or self._settings.capture.planned_minutes)
 
     def close_interrupted(self, local: str) -> None:
         """Nothing more will come of a session whose station died: it is uploaded as it is."""
@@ -267,7 +270,8 @@ class Station:
 
     def levels(self) -> dict[str, Any]:
         """By microphone: ``level_dbfs`` and ``verdict``, for the meters; nothing while nothing is heard."""
-        if self.state == "paused":
+        session = self._session
+        if session is not None and session.paused_since_s is not None:
             return {}
         return {
             name: {"level_dbfs": state.level_dbfs, "verdict": state.verdict}
@@ -297,7 +301,7 @@ class Station:
                 return "recording" if self._session.paused_since_s is None else "paused"
         if any(each.state == "starting" for each in self._inputs.states().values()):
             return "checking"
-        if self._uploader.status().sending:
+        if self._uploader.is_sending:
             return "uploading"
         return "ready" if not self.doubts() else "checking"
 
@@ -444,7 +448,6 @@ class Station:
                 return  # noted by the spool, for every track alike
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
-        self._light.session_began()
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:

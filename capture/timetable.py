@@ -11,7 +11,6 @@ from capture.today import Visit
 
 # A patient who is late is still recorded; a visit that nobody began is not begun at the next one's time.
 LATE = dt.timedelta(minutes=10)
-DEFAULT_MINUTES = 20.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,9 @@ class Wish:
 class Timetable:
     """Asks for each automatic visit once to start and once to stop; a person who stops or starts earlier is obeyed."""
 
-    def __init__(self) -> None:
+    def __init__(self, planned_minutes: float) -> None:
+        """``planned_minutes``: length of a visit that the plan does not tell."""
+        self._planned_minutes = planned_minutes
         self._stopped: set[str] = set()
         self._seen: set[str] = set()
 
@@ -35,7 +36,7 @@ class Timetable:
             if not visit.automatic:
                 continue
             begins = visit.scheduled_at
-            ends = begins + dt.timedelta(minutes=visit.planned_minutes or DEFAULT_MINUTES)
+            ends = begins + dt.timedelta(minutes=visit.planned_minutes or self._planned_minutes)
             if running == visit.id:
                 if now >= ends and visit.id not in self._stopped:
                     self._stopped.add(visit.id)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from capture.kept_file import keep
 from config.errors import CoreUnreachable, NotFound
 
 
@@ -34,6 +35,7 @@ class Visit(BaseModel):
     automatic: bool = False
 
 
+_log = structlog.get_logger(__name__)
 _VISITS = TypeAdapter(tuple[Visit, ...])
 
 
@@ -83,10 +85,11 @@ class Today:
             )
 
     def _save(self, told: Mapping[str, Any]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
-        os.replace(fresh, self._path)
+        try:
+            keep(self._path, json.dumps(told, ensure_ascii=False))
+        except OSError as error:
+            # The disk may be full; what was told counts as long as the program runs.
+            _log.warning("today_not_kept", detail=error.strerror)
 
     def _load(self) -> None:
         try:

@@ -84,6 +84,10 @@ class Uploader:
         """There is something new to do."""
         self._fresh.set()
 
+    @property
+    def is_sending(self) -> bool:
+        return self._sending
+
     def status(self) -> UploadStatus:
         queue = self._spool.queue()
         return UploadStatus(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Form, Query, Request
@@ -9,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from api.headers import SecurityHeaders
 from api.messages import LANGUAGES, Language, Messages, as_language, load_messages
@@ -123,63 +123,50 @@ def _add_pages(app: FastAPI) -> None:
 
 def _add_commands(app: FastAPI) -> None:
     station: Station = app.state.station
+    plain: dict[str, Callable[[], object]] = {
+        "/pause": station.pause,
+        "/resume": station.resume,
+        "/stop": station.stop,
+        "/light": station.check_light,
+        "/roles": station.check_roles,
+        "/roles/end": station.end_role_check,
+        "/acknowledge": station.acknowledge,
+    }
+    for path, command in plain.items():
+        app.post(path)(_calling(command))
 
     @app.post("/start")
-    async def start(asked: StartAsked) -> dict[str, str]:
-        return {"session": await run_in_threadpool(station.start, asked.consultation, asked.override)}
-
-    @app.post("/pause")
-    async def pause() -> dict[str, str]:
-        return await _done(station.pause)
-
-    @app.post("/resume")
-    async def resume() -> dict[str, str]:
-        return await _done(station.resume)
-
-    @app.post("/stop")
-    async def stop() -> dict[str, str]:
-        return await _done(station.stop)
+    def start(asked: StartAsked) -> dict[str, str]:
+        return {"session": station.start(asked.consultation, asked.override)}
 
     @app.post("/chapter")
-    async def chapter(asked: ChapterAsked) -> dict[str, str]:
-        return await _done(station.chapter, asked.chapter)
+    def chapter(asked: ChapterAsked) -> None:
+        station.chapter(asked.chapter)
 
     @app.post("/paper")
-    async def paper(asked: PaperAsked) -> dict[str, str]:
-        return await _done(station.paper, asked.in_view)
+    def paper(asked: PaperAsked) -> None:
+        station.paper(asked.in_view)
 
     @app.post("/withdraw")
-    async def withdraw(asked: WithdrawAsked) -> dict[str, str]:
-        return await _done(station.withdraw, asked.consultation, asked.reason)
-
-    @app.post("/light")
-    async def light() -> dict[str, str]:
-        return await _done(station.check_light)
-
-    @app.post("/roles")
-    async def roles() -> dict[str, str]:
-        return await _done(station.check_roles)
-
-    @app.post("/roles/end")
-    async def end_roles() -> dict[str, str]:
-        return await _done(station.end_role_check)
-
-    @app.post("/acknowledge")
-    async def acknowledge() -> dict[str, str]:
-        return await _done(station.acknowledge)
+    def withdraw(asked: WithdrawAsked) -> None:
+        station.withdraw(asked.consultation, asked.reason)
 
     @app.post("/interrupted/{local}/continue")
-    async def go_on(local: str) -> dict[str, str]:
-        return await _done(station.resume_interrupted, local)
+    def go_on(local: str) -> None:
+        station.resume_interrupted(local)
 
     @app.post("/interrupted/{local}/close")
-    async def close(local: str) -> dict[str, str]:
-        return await _done(station.close_interrupted, local)
+    def close(local: str) -> None:
+        station.close_interrupted(local)
 
 
-async def _done(command: Any, *given: Any) -> dict[str, str]:
-    await run_in_threadpool(command, *given)
-    return {"done": command.__name__}
+def _calling(command: Callable[[], object]) -> Callable[[], None]:
+    """A route that runs ``command`` and answers when its outcome is certain."""
+
+    def run() -> None:
+        command()
+
+    return run
 
 
 def _words(request: Request) -> Messages:

@@ -32,7 +32,7 @@ def after(minutes: float) -> dt.datetime:
 
 
 def test_an_automatic_visit_is_begun_at_its_time_and_ended_at_its_end() -> None:
-    table, day = Timetable(), [visit()]
+    table, day = Timetable(20), [visit()]
     assert table.wish(day, after(-0.1), None) is None
     assert table.wish(day, after(0), None) == Wish("start", "c0")
     assert table.wish(day, after(19.9), "c0") is None
@@ -40,30 +40,30 @@ def test_an_automatic_visit_is_begun_at_its_time_and_ended_at_its_end() -> None:
 
 
 def test_what_could_not_begin_is_wished_for_again_but_not_for_ever() -> None:
-    table, day = Timetable(), [visit()]
+    table, day = Timetable(20), [visit()]
     assert table.wish(day, after(1), None) == table.wish(day, after(2), None) == Wish("start", "c0")
     assert table.wish(day, NINE + LATE, None) is None
 
 
 def test_a_person_who_stops_early_or_goes_on_longer_is_obeyed() -> None:
-    table, day = Timetable(), [visit()]
+    table, day = Timetable(20), [visit()]
     table.wish(day, after(0), None)
     assert table.wish(day, after(5), "c0") is None
     assert table.wish(day, after(6), None) is None, "stopped by hand: not begun again"
-    table = Timetable()
+    table = Timetable(20)
     assert table.wish(day, after(20), "c0") == Wish("stop", "c0")
     assert table.wish(day, after(21), "c0") is None, "somebody let it go on"
 
 
 def test_without_consent_or_without_being_asked_nothing_begins_by_itself() -> None:
-    assert Timetable().wish([visit(may_record=False)], after(1), None) is None
-    assert Timetable().wish([visit(automatic=False)], after(1), None) is None
-    assert Timetable().wish([visit(automatic=False)], after(30), "c0") is None
+    assert Timetable(20).wish([visit(may_record=False)], after(1), None) is None
+    assert Timetable(20).wish([visit(automatic=False)], after(1), None) is None
+    assert Timetable(20).wish([visit(automatic=False)], after(30), "c0") is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.booleans()), max_size=60))
 def test_nothing_is_ever_begun_while_something_runs(steps: list[tuple[float, bool]]) -> None:
-    table, day, running = Timetable(), [visit(0), visit(1, may_record=False), visit(2)], None
+    table, day, running = Timetable(20), [visit(0), visit(1, may_record=False), visit(2)], None
     for minute, works in sorted(steps):
         wish = table.wish(day, after(minute), running)
         if wish is not None:

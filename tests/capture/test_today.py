@@ -85,3 +85,15 @@ def test_a_damaged_list_on_the_disk_is_no_list(tmp_path: Path, bytes_: bytes) ->
     path.parent.mkdir()
     path.write_bytes(bytes_)
     assert Today(tmp_path, ZONE, Clerk()).visits == ()
+
+
+def test_a_list_that_cannot_be_kept_counts_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("capture.today.keep", full)
+    today = Today(tmp_path, ZONE, Clerk())
+    today.refresh()
+    assert today.find("c1").may_record
