@@ -22,6 +22,7 @@ from scripts.demo_audio import SPEECH_DIR
 from tests.conftest import REPOSITORY
 from tests.factories import make_core, make_media, make_processing_case, make_users
 
+pytestmark = pytest.mark.alone
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [

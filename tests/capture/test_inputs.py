@@ -29,6 +29,7 @@ from processing.join import join_segments
 from tests.capture.rtsp_cameras import PERIOD_S, room
 from tests.capture.test_recorder import children_in, wait_until
 
+pytestmark = pytest.mark.alone
 SECOND = CaptureSettings(segment_s=1)
 RATE_HZ, FPS, LENGTH_S = 16_000, 25, 90
 

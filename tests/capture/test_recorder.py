@@ -21,6 +21,7 @@ from capture.rig import Camera, Input, Microphone, Rig
 from config.errors import DeviceFailed
 from tests.capture.small_core import FPS, FRAMES, RATE_HZ, SAMPLES
 
+pytestmark = pytest.mark.alone
 DURATION_S = {"video": FRAMES / FPS, "audio": SAMPLES / RATE_HZ}
 
 

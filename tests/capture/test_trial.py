@@ -15,6 +15,7 @@ import pytest
 from capture.rig import Camera, Microphone, Rig, ffmpeg_binary
 from capture.trial import InputReport, explain, try_rig
 
+pytestmark = pytest.mark.alone
 SECONDS = 4.5
 
 

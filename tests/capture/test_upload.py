@@ -40,6 +40,7 @@ from tests.capture.small_core import SmallCore, problem
 from tests.conftest import REPOSITORY, free_port
 from tests.factories import People, bearer, make_case, make_core, make_users
 
+pytestmark = pytest.mark.alone
 TRACKS = {"desk": {"kind": "video", "role": "desk"}, "expert": {"kind": "audio", "role": "expert"}}
 PATIENCE_S = 60.0
 

@@ -17,6 +17,7 @@ from tests.chaos.capture.house import TRACKS, house, pause_s
 from tests.chaos.capture.proof import Evidence, opened, prove
 from tests.chaos.clinic import until
 
+pytestmark = pytest.mark.alone
 SEED = 20_261_124
 UNPLUGGED_S = 5.0
 BLOWS = ["input"] * 36 + ["station"] * 7 + ["core"] * 7
