@@ -225,8 +225,10 @@ one("[data-start-anyway]").addEventListener("click", () => {
 });
 one("[data-health]").addEventListener("click", async () => latest?.problem && tell(await send("/acknowledge")));
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea") || one("dialog[open]")) return;
+  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea")) return;
   const key = event.key.toLowerCase(), keys = { r: "start", p: "pause", s: "stop", d: "paper" };
+  // A question that stands open may not keep anybody from the privacy pause.
+  if (key !== "p" && one("dialog[open]")) return;
   if (keys[key] && !one(`[data-do=${keys[key]}]`).disabled) { event.preventDefault(); commands[keys[key]](); }
   const mark = every("[data-chapter]")[Number(key) - 1];
   if (mark && !mark.disabled) chapter(mark.dataset.chapter);

@@ -118,6 +118,17 @@ def test_a_whole_session_by_keyboard(page: Page, station: Station) -> None:
     until(lambda: station.snapshot()["session"] is None, "the session to end")
 
 
+def test_the_privacy_pause_works_while_a_question_stands_open(page: Page, station: Station) -> None:
+    page.keyboard.press("r")
+    expect(page.locator("body")).to_have_attribute("data-state", "recording")
+    page.keyboard.press("s")
+    expect(page.locator("[data-dialog=stop]")).to_be_visible()
+    page.keyboard.press("3")
+    page.keyboard.press("p")
+    expect(page.locator("body")).to_have_attribute("data-state", "paused")
+    assert station.snapshot()["session"]["chapters"] == []
+
+
 def test_withdrawal_takes_one_tap_and_one_yes(page: Page, station: Station) -> None:
     page.locator("[data-do=start]").tap()
     expect(page.locator("body")).to_have_attribute("data-state", "recording")
