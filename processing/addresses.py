@@ -32,7 +32,7 @@ _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿|边上|旁边|附�
 _NOT_STREET = "(?![东西南北中]{0,2}(?:大街|街(?!道)|路|道|胡同)|门[内外])"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}"
 # Whatever stands between a place and a building is the name of an estate: 裕华区|远洋山水|15栋.
-_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元))"
+_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元|楼{_JOIN}{_NO}\s?(?:单元|门)))"
 
 
 def _area(first: str) -> str:
@@ -41,7 +41,7 @@ def _area(first: str) -> str:
 
 
 def _named(first: str) -> str:
-    return rf"{first}[^{_NEVER}0-9A-Z]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
+    return rf"{first}[^{_NEVER}0-9A-Z号]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
 
 
 def _whole(first: str) -> re.Pattern[str]:
@@ -64,10 +64,10 @@ _FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
 _WHOLE_AFTER_LIVES = _whole(f"(?!里有)[^{_NEVER}0-9A-Z]")
-# A building with a unit, or a room in a building, is somebody's home without any name.
+# A building with a unit or a room, or a room in a unit, is somebody's home without any name.
 _HOME = re.compile(
     rf"(?:{_FIRST}{_LOOSE})?(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
-    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户]))"
+    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])|{_NO}\s?(?:号楼|栋|幢){_JOIN}{_ROOM})"
 )
 _LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")

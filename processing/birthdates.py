@@ -9,16 +9,19 @@ from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
 _SPACE = rf"(?:[\s,，、]|{FILLER}){{0,2}}"
-_NUMBER = r"(?:[0-9]{1,2}|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
+_NUMBER = r"(?:[0-9]{1,2}|[零〇][一二三四五六七八九]|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
 _YEAR = f"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
 _MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
 _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
-_LISTED = rf"{DIGIT}{{4}}[、,，.\s]\s?{_NUMBER}[、,，.\s]\s?{_NUMBER}"
+_LISTED = r"{0}{{4}}{1}(?:{2}|{0}{{2}}){1}(?:{2}|{0}{{2}})".format(DIGIT, rf"(?:[、,，.\s\-]|{FILLER}){{1,3}}", _NUMBER)
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
-_COMPACT = r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
+_COMPACT = (
+    r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
+    f"(?<!{DIGIT})(?:[一幺]九|[二两][零〇]){DIGIT}{{2}}[零〇一幺]{DIGIT}[零〇一幺二两三]{DIGIT}(?!{DIGIT})"
+)
 _FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
     f"(?P<date>{_WRITTEN}|{_COMPACT}|{_LISTED}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
@@ -45,6 +48,10 @@ _ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
 _BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
 _ENDS = re.compile(r"(?:的|生的)(?:[，,。.！!？?；;\s]|$|属)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]")
+# Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
+_OTHERWISE = re.compile(
+    r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
+)
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(
     "复诊|就诊|手术|住院|开始|检查|化验|体检|发病|来看|看病|预约|复查|拍片|做的|做过|"
@@ -54,7 +61,15 @@ _OTHER = re.compile(
 
 def find_birth_dates(text: str) -> list[TextSpan]:
     """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month)."""
-    return list(_found(text))
+    found = list(_found(text))
+    for match in _DATE.finditer(text):
+        start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
+        if any(
+            span.end <= start and (gap := _OTHERWISE.fullmatch(text, span.end, start)) and not _OTHER.search(gap[0])
+            for span in found
+        ):
+            found.append(TextSpan("birth_date", start, match.end(), 0.5, "same-day-otherwise"))
+    return found
 
 
 def _found(text: str) -> Iterator[TextSpan]:

@@ -22,7 +22,6 @@ _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
 _OF_THINGS = re.compile(
     r"(?:批号|货号|规格|条形码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
 )
-_EXTENSION = 5
 _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
@@ -73,7 +72,7 @@ def has_valid_check(number: str) -> bool:
 def _by_shape(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
     before: Run | None = None
     for run in runs:
-        found = [*_ids(run), *_telephones(run)]
+        found = list(_whole_run(text, run, [*_ids(run), *_telephones(run)]))
         for span in found:
             begun = before is not None and _is_false_start(text, before, run)
             start = before.start if before is not None and begun else span.start
@@ -119,14 +118,24 @@ def _telephones(run: Run) -> Iterator[TextSpan]:
     for pattern, why in ((_MOBILE, "mobile-number"), (_LANDLINE, "area-code")):
         for match in pattern.finditer(run.digits):
             if _stands_alone(run, match) and run.cardinals <= len(match[0]) // 2:
-                yield _with_extension(run, _part(run, match, "phone", 0.9, why), match.end())
+                yield _part(run, match, "phone", 0.9, why)
 
 
-def _with_extension(run: Run, span: TextSpan, end: int) -> TextSpan:
-    """The few digits behind a number of a house belong to it: 010-58881234-603, 转 8012."""
-    if span.why == "area-code" and len(run.digits) - end <= _EXTENSION:
-        return replace(span, end=run.end)
-    return span
+def _whole_run(text: str, run: Run, found: Sequence[TextSpan]) -> Iterator[TextSpan]:
+    """The spans with the digits around them that were said in the same go.
+
+    They are an extension, a group said twice or one that was corrected (一三八 五七七 不对 五七九 …), which leaves
+    the rest of the number behind the first eleven digits. What counts or measures is none: …, 三天; 120/80, ….
+    """
+    spans = sorted(found, key=lambda span: span.start)
+    for place, span in enumerate(spans):
+        following = run.starts.index(spans[place + 1].start) if place + 1 < len(spans) else len(run.digits)
+        start, end = span.start, max(span.end, run.ends[max(following, 1) - 1])
+        if place == 0 and text[run.start - 1 : run.start] != "/" and run.starts.index(start) > 1:
+            start = start if "\n" in text[run.start : start] else run.start
+        if "\n" in text[span.end : end] or end == run.end and (UNIT.match(text, end) or text[end : end + 1] == "/"):
+            end = span.end
+        yield replace(span, start=start, end=end)
 
 
 def _stands_alone(run: Run, match: re.Match[str]) -> bool:
