@@ -16,7 +16,9 @@ _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
-_LISTED = r"{0}{{4}}{1}(?:{2}|{0}{{2}}){1}(?:{2}|{0}{{2}})".format(DIGIT, rf"(?:[、,，.\s\-]|{FILLER}){{1,3}}", _NUMBER)
+_LISTED = r"{0}{{4}}{1}(?:{2}|{0}{{2}}){1}(?:{2}|{0}{{2}})".format(
+    DIGIT, rf"(?:[、,，.\s\-]|{FILLER}){{1,3}}", _NUMBER
+)
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
 _COMPACT = (
     r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
@@ -65,7 +67,9 @@ def find_birth_dates(text: str) -> list[TextSpan]:
     for match in _DATE.finditer(text):
         start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
         if any(
-            span.end <= start and (gap := _OTHERWISE.fullmatch(text, span.end, start)) and not _OTHER.search(gap[0])
+            span.end <= start
+            and (gap := _OTHERWISE.fullmatch(text, span.end, start))
+            and not _OTHER.search(gap[0])
             for span in found
         ):
             found.append(TextSpan("birth_date", start, match.end(), 0.5, "same-day-otherwise"))

@@ -49,6 +49,13 @@ _AFTER_PERSON = re.compile(
     "的方|的家属|的脉|的单子|同学|在吗|在不在|请|啊|呀|呢|到了|进来|那个|回来|走了|去|昨天|"
     r"上次|怎|哪|是(?:我|他|她|您|患者|病人)|$|[，,。！!？?；;：:\n\s])"
 )
+# Whoever is registered is meant where 小王 or 阿英 does, has or feels something, even if it is a word: 老黄今天好多了.
+_BEFORE_NICKNAME = re.compile(
+    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比)$)"
+)
+_AFTER_NICKNAME = re.compile(
+    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉]|这|那|现在|最近|以前|以后|之前|前|后来|自己|一|从|的[身情舌脉血化检])"
+)
 _CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
 _TITLE = re.compile(f"(?!总[是共计想觉之])(?:{TITLES})")
 _DOT = re.compile("[·・•]")
@@ -102,12 +109,15 @@ class _Page:
         self.words = [(start, end) for start, end in _words_in(text, terms)]
         self.term_places = [(start, end) for start, end in self.words if text[start:end] in terms]
 
-    def cuts_word(self, start: int, end: int) -> bool:
-        """Whether a word holds ``start`` to ``end`` or reaches across one of its ends."""
+    def cuts_word(self, start: int, end: int, *, itself: bool = True) -> bool:
+        """Whether a word holds ``start`` to ``end`` or reaches across one of its ends.
+
+        A word from ``start`` to ``end`` counts if ``itself`` does.
+        """
         return any(
             first < end
             and last > start
-            and not (start <= first and last <= end and (first, last) != (start, end))
+            and not (start <= first and last <= end and ((first, last) != (start, end) or not itself))
             for first, last in self.words
         )
 
@@ -121,6 +131,10 @@ class _Page:
     def means_person(self, start: int, end: int) -> bool:
         before, after = self.text[max(0, start - 6) : start], self.text[end : end + 6]
         return _BEFORE_PERSON.search(before) is not None and _AFTER_PERSON.match(after) is not None
+
+    def means_nickname(self, start: int, end: int) -> bool:
+        before, after = self.text[max(0, start - 6) : start], self.text[end : end + 6]
+        return _BEFORE_NICKNAME.search(before) is not None and _AFTER_NICKNAME.match(after) is not None
 
     def begins_clause(self, start: int) -> bool:
         """Whether nothing, or a word that calls or means a person, stands in front."""
@@ -258,16 +272,18 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
             yield TextSpan("name", start - 1, end, 0.6, "nickname")
         if sure and page.text[start - 1 : start] == "姓":
             yield TextSpan("name", start, end, 0.6, "surname")
-    for match in re.finditer(f"[小阿]{re.escape(name.given[-1])}", page.text):
-        if page.means_person(*match.span()) and not page.cuts_word(*match.span()):
+    last = re.escape(name.given[-1])
+    for match in re.finditer(f"[小阿]{last}|{last}{last}(?![的地])", page.text):
+        if page.means_nickname(*match.span()) and not page.cuts_word(*match.span(), itself=False):
             yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
 
 
 def _is_nickname(page: _Page, start: int, end: int, exact: bool) -> bool:
     if page.is_addressed(start, end):
         return True
-    meant = page.means_person(start, end) or (exact and not page.means_herb(start, end))
-    return meant and not page.cuts_word(start, end)
+    if not page.cuts_word(start, end):
+        return page.means_person(start, end) or (exact and not page.means_herb(start, end))
+    return exact and page.means_nickname(start, end) and not page.cuts_word(start, end, itself=False)
 
 
 def _places(page: _Page, name: str, surname: int = 0, fuzzy: bool = True) -> Iterator[tuple[int, int, bool]]:

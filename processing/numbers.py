@@ -22,6 +22,9 @@ _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
 _OF_THINGS = re.compile(
     r"(?:批号|货号|规格|条形码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
 )
+_OF_BLOOD = re.compile(
+    r"(?:抗原|抗体|蛋白|计数|细胞|定量|载量|滴度|激素|[酶酸肽]|二聚体|DNA|BNP|PSA|CA|CEA|AFP)(?:[是为到高有了:：\s，,]|查了?|升到){0,3}$"
+)
 _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
@@ -95,6 +98,7 @@ def _is_long(text: str, run: Run) -> bool:
         and not UNIT.match(text, run.end)
         and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
+        and not _OF_BLOOD.search(text[max(0, run.start - 8) : run.start])
     )
 
 
@@ -105,7 +109,7 @@ def _is_false_start(text: str, before: Run, run: Run) -> bool:
 
 
 def _ids(run: Run) -> Iterator[TextSpan]:
-    for match in _ID.finditer(run.digits):
+    for match in _everywhere(_ID, run.digits):
         sure = has_valid_check(match[0])
         why = "check-sum" if sure else "number-with-birth-date"
         yield _part(run, match, "id_number", 1.0 if sure else 0.9, why)
@@ -116,9 +120,14 @@ def _ids(run: Run) -> Iterator[TextSpan]:
 
 def _telephones(run: Run) -> Iterator[TextSpan]:
     for pattern, why in ((_MOBILE, "mobile-number"), (_LANDLINE, "area-code")):
-        for match in pattern.finditer(run.digits):
+        for match in _everywhere(pattern, run.digits):
             if _stands_alone(run, match) and run.cardinals <= len(match[0]) // 2:
                 yield _part(run, match, "phone", 0.9, why)
+
+
+def _everywhere(pattern: re.Pattern[str], digits: str) -> Iterator[re.Match[str]]:
+    """The matches that overlap too: 133 133 0741… holds a number from its second group on."""
+    return (match for place in range(len(digits)) if (match := pattern.match(digits, place)))
 
 
 def _whole_run(text: str, run: Run, found: Sequence[TextSpan]) -> Iterator[TextSpan]:
@@ -133,7 +142,11 @@ def _whole_run(text: str, run: Run, found: Sequence[TextSpan]) -> Iterator[TextS
         start, end = span.start, max(span.end, run.ends[max(following, 1) - 1])
         if place == 0 and text[run.start - 1 : run.start] != "/" and run.starts.index(start) > 1:
             start = start if "\n" in text[run.start : start] else run.start
-        if "\n" in text[span.end : end] or end == run.end and (UNIT.match(text, end) or text[end : end + 1] == "/"):
+        if (
+            "\n" in text[span.end : end]
+            or end == run.end
+            and (UNIT.match(text, end) or text[end : end + 1] == "/")
+        ):
             end = span.end
         yield replace(span, start=start, end=end)
 
