@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from processing.name_words import KIN
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
@@ -32,17 +33,17 @@ _DATE = re.compile(
 
 _BORN = (
     "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|"
-    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的)"
+    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的|(?:身份证|户口本|户口|证件)上?(?:面)?(?:写的?|登记的?|印的?|报的?|填的?|显示))"
 )
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
 _AFTER = re.compile(
     rf"[\s,，、]?(?:那天|那年|这天|晚上|早上|夜里|凌晨|是|在|我|他|她|孩子|老家|北京|的时候){{0,2}}"
-    rf"(?:{_BORN}|(?:(?:是|过)?(?:我|他|她|孩子)?的?)生日|生(?:的(?!孩子|老[大二三]|娃|儿子|女儿|[一二]胎)|人|，|,|。|$|\n|我|他|她|孩子))"
+    rf"(?:{_BORN}|(?:(?:是|过)?(?:我|他|她|孩子)?的?)生日|生(?:的(?!孩子|老[大二三]|娃|儿子|女儿|[一二]胎)|人|\s|，|,|。|$|\n|我|他|她|孩子))"
 )
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
-_OF_ONESELF_BEFORE = r"(?:我|他|她|您|你|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿|患者|病人|本人)(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
+_OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
 _OF_ONESELF = re.compile(rf"{_OF_ONESELF_BEFORE}$")
 _AGE_BEFORE = re.compile(r"(?:岁|属.|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$")
 _ALONE = re.compile(r"[\s,，。.；;！!？?]|$")

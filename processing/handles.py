@@ -78,7 +78,7 @@ def _searched(text: str) -> Iterator[TextSpan]:
 def _named_after(text: str) -> Iterator[TextSpan]:
     for match in _HANDLE.finditer(text):
         after = BACK.match(text, match.end())
-        if after and len(match[0]) >= 6 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
+        if after and len(match[0]) >= 5 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
             yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")
 
 

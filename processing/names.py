@@ -54,7 +54,7 @@ _BEFORE_NICKNAME = re.compile(
     f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比)$)"
 )
 _AFTER_NICKNAME = re.compile(
-    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉]|这|那|现在|最近|以前|以后|之前|前|后来|自己|一|从|的[身情舌脉血化检])"
+    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉]|这|那|现在|最近|以前|以后|之前|前|后来|自己|一|从|微信|电话|手机|住|家|的[身情舌脉血化检])"
 )
 _CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
 _TITLE = re.compile(f"(?!总[是共计想觉之])(?:{TITLES})")
@@ -141,8 +141,8 @@ class _Page:
         return _BEFORE_PERSON.search(self.text[max(0, start - 6) : start]) is not None
 
     def is_addressed(self, start: int, end: int) -> bool:
-        """Somebody is called: 小白啊, 小区你坐."""
-        return (start == 0 or self.text[start - 1] in "，,。！!？?；;：:\n ") and (
+        """Somebody is called: 小白啊, 小区你坐, 哎呀建国你来."""
+        return (start == 0 or self.text[start - 1] in "，,。！!？?；;：:\n 啊呀哎哟嗨喂诶嗯哦好") and (
             _CALL.match(self.text, end) is not None
         )
 
@@ -215,9 +215,11 @@ def _sounds_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
     if len(name.surname) + len(name.given) >= 3:
         if page.means_person(start, end):
             return True
-        return said not in page.terms and not (
-            page.cuts_word(start, end)
-            and (set(said) & FUNCTION_CHARACTERS or page.crosses(start) and page.crosses(end))
+        binds = bool(set(said) & FUNCTION_CHARACTERS)
+        return (
+            said not in page.terms
+            and not (page.cuts_word(start, end) and (binds or page.crosses(start) and page.crosses(end)))
+            and not (binds and said[0] not in SURNAMES and said[:2] not in COMPOUND_SURNAMES)
         )
     if page.means_person(start, end) and not page.cuts_word(start, end):
         return True
@@ -234,7 +236,12 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
     for start, end, exact in _places(page, name.given):
         if page.in_term(start, end) or (page.means_herb(start, end) and is_word):
             continue
-        person = page.means_person(start, end) or _TITLE.match(page.text, end) is not None
+        person = (
+            page.means_person(start, end)
+            or page.is_addressed(start, end)
+            or _TITLE.match(page.text, end) is not None
+        )
+        person = person or exact and page.means_nickname(start, end)
         if exact and (person or (not is_word and not page.cuts_word(start, end))):
             yield TextSpan("name", _from_surname(page, start), end, 0.8, "given-name")
         elif (
