@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from processing.name_words import KIN
+from processing.name_words import KIN, SURNAMES
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
@@ -17,7 +17,7 @@ _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
-_LISTED = r"{0}{{4}}{1}(?:{2}|{0}{{2}}){1}(?:{2}|{0}{{2}})".format(
+_LISTED = r"{0}{{4}}{1}(?:{0}{{2}}|{2}){1}(?:{0}{{2}}|{2})".format(
     DIGIT, rf"(?:[、,，.\s\-]|{FILLER}){{1,3}}", _NUMBER
 )
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
@@ -38,19 +38,23 @@ _BORN = (
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
 _AFTER = re.compile(
     rf"[\s,，、]?(?:那天|那年|这天|晚上|早上|夜里|凌晨|是|在|我|他|她|孩子|老家|北京|的时候){{0,2}}"
-    rf"(?:{_BORN}|(?:(?:是|过)?(?:我|他|她|孩子)?的?)生日|生(?:的(?!孩子|老[大二三]|娃|儿子|女儿|[一二]胎)|人|\s|，|,|。|$|\n|我|他|她|孩子))"
+    rf"(?:{_BORN}|(?:(?:是|过)?(?:我|他|她|孩子)?的?)生日|生(?:的(?!孩子|老[大二三]|娃|儿子|女儿|[一二]胎)|人|\s|，|,|。|$|\n|我|他|她|孩子|[阴阳农公]历))"
 )
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
 _OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
-_OF_ONESELF = re.compile(rf"{_OF_ONESELF_BEFORE}$")
+_OF_ONESELF = re.compile(
+    rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?[{''.join(SURNAMES)}][\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
+)
 _AGE_BEFORE = re.compile(r"(?:岁|属.|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$")
 _ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
 _BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
-_ENDS = re.compile(r"(?:的|生的)(?:[，,。.！!？?；;\s]|$|属)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]")
+_ENDS = re.compile(
+    r"(?:的|生的)(?:[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
+)
 # Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
 _OTHERWISE = re.compile(
     r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
@@ -106,7 +110,7 @@ def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
     return bool(
         _ENDS.match(text, match.end())
         and (
-            _OF_ONESELF.search(text[max(0, start - 6) : start])
+            _OF_ONESELF.search(text[max(0, start - 10) : start])
             or (match["date"] or "年" in match[0])
             and _AGE_BEFORE.search(text[max(0, start - 10) : start])
             or "属" in text[match.end() : match.end() + 3]

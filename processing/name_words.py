@@ -73,6 +73,15 @@ _WORDS = """
     常用 常吃 常喝 常说 常犯 常做 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
 """
 
+# Of whom a teacher speaks every day; whoever is registered under such a name is found by it all the same.
+_PHYSICIANS = """
+    张仲景 李时珍 孙思邈 叶天士 吴鞠通 李东垣 朱丹溪 刘完素 张从正 张子和 王清任 薛生白 王孟英 陈修园 徐灵胎 徐大椿 张景岳
+    张介宾 黄元御 傅青主 陶弘景 王叔和 巢元方 成无己 许叔微 张锡纯 唐容川 郑钦安 李中梓 程国彭 程钟龄 汪昂 吴谦 吴又可 吴瑭
+    王冰 王焘 钱乙 葛洪 华佗 扁鹊 皇甫谧 陈士铎 陈自明 陈无择 严用和 罗天益 王好古 张元素 薛己 赵献可 缪希雍 喻嘉言 柯琴
+    尤在泾 费伯雄 丁甘仁 曹颖甫 恽铁樵 施今墨 孔伯华 萧龙友 汪逢春 蒲辅周 岳美中 秦伯未 程门雪 刘渡舟 任应秋 章次公 赵炳南
+    杨继洲 吴师机 雷丰 石寿棠 周学海 高鼓峰 龚廷贤 万密斋 武之望 沈金鳌 叶桂 魏之琇 林佩琴
+"""
+
 COMPOUND_SURNAMES = frozenset(_COMPOUND.split())
 SURNAMES = frozenset("".join(_SURNAMES.split()))
 RARE_SURNAMES = frozenset("".join(_RARE.split()))
@@ -84,6 +93,7 @@ SURNAME_SOUNDS: Mapping[str, frozenset[str]] = {
 # Longest first, for a pattern takes the first that fits.
 TITLES = "|".join(_TITLES.split())
 WORDS = frozenset(_WORDS.split())
+PHYSICIANS = frozenset(_PHYSICIANS.split())
 # They bind a sentence together and are no surname, however alike they sound (是先生 is not 石先生).
 FUNCTION_CHARACTERS = frozenset(
     "是有在和跟问给让到的不就还又都那哪这也很了着过要会能可把被从向往对为以而或但因所只没再"

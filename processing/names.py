@@ -14,6 +14,7 @@ from pypinyin.phrases_dict import phrases_dict
 from processing.name_words import (
     COMPOUND_SURNAMES,
     FUNCTION_CHARACTERS,
+    PHYSICIANS,
     SURNAME_SOUNDS,
     SURNAMES,
     TITLES,
@@ -51,10 +52,10 @@ _AFTER_PERSON = re.compile(
 )
 # Whoever is registered is meant where 小王 or 阿英 does, has or feels something, even if it is a word: 老黄今天好多了.
 _BEFORE_NICKNAME = re.compile(
-    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比)$)"
+    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比|[叫喊]我|同事|朋友|邻居|同学|老乡)$)"
 )
 _AFTER_NICKNAME = re.compile(
-    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉]|这|那|现在|最近|以前|以后|之前|前|后来|自己|一|从|微信|电话|手机|住|家|的[身情舌脉血化检])"
+    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总]|这|那|现在|最近|以前|以后|之前|前|后来|自己|一|从|微信|电话|手机|住|家|的[身情舌脉血化检])"
 )
 _CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
 _TITLE = re.compile(f"(?!总[是共计想觉之])(?:{TITLES})")
@@ -210,7 +211,7 @@ def _sounds_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
     said = page.text[start:end]
     if page.in_term(start, end) or page.means_herb(start, end) and len(said) < 3:
         return False
-    if _DOSE.match(page.text, end):
+    if _DOSE.match(page.text, end) or said in PHYSICIANS and not _called_by(page, start, end):
         return False
     if len(name.surname) + len(name.given) >= 3:
         if page.means_person(start, end):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from processing.labels import BACK, BY_KIND, LABEL, MEASURE, UNIT, Label
-from processing.spoken import FILLER, GAP, Run, digit_runs
+from processing.spoken import FILLER, GAP, SLIP, Run, digit_runs
 from processing.textspan import Kind, TextSpan
 
 # GB 11643: region, birth date, sequence, check character (ISO 7064 MOD 11-2).
@@ -35,10 +35,13 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 14
 # The birth date in an ID number may be said as one.
 _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四]位|最后[三四几]位|尾数)")
+_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四五六]位|最后[三四五六几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
-_LETTERS_AFTER = re.compile(r"[\-_]?[A-Z0-9]{1,8}(?:[\-_][A-Z0-9]{1,8})?")
+# Behind it, a last digit that was heard as another word is one too: 三二吧.
+_LETTERS_AFTER = re.compile(
+    rf"[\-_]?[A-Z0-9]{{1,8}}(?:[\-_][A-Z0-9]{{1,8}})?|(?<=[零一二三四五六七八九]){SLIP}(?=[，,。、；;！!？?\s]|$)"
+)
 
 
 def find_numbers(text: str) -> list[TextSpan]:
@@ -95,6 +98,7 @@ def _is_long(text: str, run: Run) -> bool:
         and size >= 2.5 * run.groups
         and not _DAY.fullmatch(run.digits)
         and run.digits not in "1234567890"
+        and "/" not in (text[run.start - 1 : run.start], text[run.end : run.end + 1])
         and not UNIT.match(text, run.end)
         and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
@@ -269,5 +273,8 @@ def _named_after(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
         while first and _DATED_GAP.fullmatch(text, runs[first - 1].end, runs[first].start):
             first -= 1
         count = sum(len(each.digits) for each in runs[first : place + 1])
-        if count >= max(4, kind.least) and (bridge[0].strip("，,。.、 ") or count >= 6):
+        sure = (
+            count >= 6 or bridge[0].strip("，,。.、 ") or _TAIL.search(text, max(0, run.start - 6), run.start)
+        )
+        if count >= max(4, kind.least) and sure:
             yield TextSpan(kind.kind, runs[first].start, run.end, 0.6, "named-after")
