@@ -24,11 +24,12 @@ _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
     "[A-Z][0-9]*|[甲乙丙丁])"
 )
-_HOUSE_END = "号宿舍楼?|宿舍楼|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支|区|期"
+_HOUSE_END = "号宿舍楼?|宿舍楼|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|排|支|区|期"
 _NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
 _HOUSE = rf"(?:{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}|[0-9]{{1,4}}(?:[\-－][0-9]{{1,4}}){{1,3}}(?![0-9]))"
-_ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{DIGIT})(?:室|房|号)?"
+_ROOM = rf"(?:[0-9]{{3,4}}(?![0-9])|{DIGIT}{{3,4}}(?!{DIGIT}))(?![年月克毫块元次步天%])(?:室|房|号)?"
 _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿|边上|旁边|附近|对面|后头){{0,3}}"
+_ROOM_BEHIND = re.compile(f"{_JOIN}{_ROOM}")
 _NOT_STREET = "(?![东西南北中]{0,2}(?:大街|街(?!道)|路|道|胡同)|门[内外])"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}"
 # Whatever stands between a place and a building is the name of an estate: 裕华区|远洋山水|15栋.
@@ -164,6 +165,8 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     levels = max(len(_LEVEL.findall(part)) for part in re.split("[,，、]", areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
+    if lives and named and (room := _ROOM_BEHIND.match(text, end)):
+        end = room.end()
     if lives and (tail := _PLACE_TAIL.match(text, end)):
         end = tail.end()
     if lives and levels and said == areas and (smaller := _SMALLER_PLACE.match(text, end)):

@@ -14,6 +14,7 @@ from pypinyin.phrases_dict import phrases_dict
 from processing.name_words import (
     COMPOUND_SURNAMES,
     FUNCTION_CHARACTERS,
+    KIN,
     PHYSICIANS,
     SURNAME_SOUNDS,
     SURNAMES,
@@ -55,12 +56,17 @@ _BEFORE_NICKNAME = re.compile(
     f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比|[叫喊]我|同事|朋友|邻居|同学|老乡)$)"
 )
 _AFTER_NICKNAME = re.compile(
-    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总]|这|那|现在|最近|以前|以后|之前|前|后来|自己|一|从|微信|电话|手机|住|家|的[身情舌脉血化检])"
+    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总先咳吐哭想能会要不该得扎针灸住家这那一前后早晚昨今]|现在|最近|以前|以后|之前|自己|上午|下午|微信|电话|手机|的[身情舌脉血化检]|的?(?:{KIN}))"
 )
-_CALL = re.compile(r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快)")
+# Behind these nobody but a person is called small or old: 给小孙扎针.
+_TO_SOMEBODY = re.compile("(?:给|让|跟|请|陪|扶|找|问|叫|喊|下一个|下一位|同事|我朋友|邻居)$")
+_CALL = re.compile(
+    r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|来|躺|进来|帮|快|张嘴|张开|伸|听|别|乖|抬|不[许能要])"
+)
 _TITLE = re.compile(f"(?!总[是共计想觉之])(?:{TITLES})")
+_HESITATION = r"[\s，,、。…嗯啊呃额]{1,4}"
 _DOT = re.compile("[·・•]")
-_GAP = re.compile(r"[\s·・,，]{0,2}")
+_GAP = re.compile(r"[\s·・,，、…]{0,2}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def find_names(text: str, names: Sequence[RegisteredName], terms: Collection[str
         name = _parse(registered.text, page.terms)
         if name is None:
             continue
-        out += _full(page, name)
+        out += [*_full(page, name), *_spelled_in_letters(text, name)]
         if parts := _DOT.split(registered.text)[1:]:
             # 阿依努尔·买买提 has no surname; she is called by the first part.
             parsed = (_parse(part, page.terms) for part in (_DOT.split(registered.text)[0], *parts))
@@ -121,6 +127,10 @@ class _Page:
             and not (start <= first and last <= end and ((first, last) != (start, end) or not itself))
             for first, last in self.words
         )
+
+    def begins_word(self, start: int, end: int) -> bool:
+        """Whether ``start`` to ``end`` is how a longer word begins."""
+        return any(first == start and last > end for first, last in self.words)
 
     def crosses(self, place: int) -> bool:
         """Whether a word begins before ``place`` and ends after it."""
@@ -175,12 +185,26 @@ def _parse(registered: str, terms: frozenset[str]) -> _Name | None:
 
 def _full(page: _Page, name: _Name) -> Iterator[TextSpan]:
     whole = name.surname + name.given
+    begun = re.compile(f"(?:{re.escape(name.surname)}(?:{re.escape(name.given[0])})?{_HESITATION})+$")
     for start, end, exact in _places(page, whole, surname=len(name.surname)):
         if exact and _is_meant(page, name, start, end):
             doubtful = name.is_term or whole in phrases_dict or whole in WORDS
+            tried = begun.search(page.text[max(0, start - 12) : start])
+            start -= len(tried[0]) if tried else 0
             yield TextSpan("name", start, end, 0.6 if doubtful else 1.0, "registered-name")
         elif not exact and _sounds_meant(page, name, start, end):
             yield TextSpan("name", start, end, 0.7, "sounds-like-registered-name")
+
+
+def _spelled_in_letters(text: str, name: _Name) -> Iterator[TextSpan]:
+    """The name in Pinyin, in either order: Zhao Shulan, Shu Lan Zhao."""
+    surname, given = (
+        r"\s?".join(f"(?:{'|'.join(sorted(_name_sounds(character, inside)))})" for character in part).upper()
+        for part, inside in ((name.surname, True), (name.given, False))
+    )
+    if re.search("[A-Z]", surname) and re.search("[A-Z]", given):
+        for match in re.finditer(rf"(?<![A-Z])(?:{surname}[\s,]?{given}|{given}\s{surname})(?![A-Z])", text):
+            yield TextSpan("name", match.start(), match.end(), 0.8, "name-in-letters")
 
 
 def _is_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
@@ -209,7 +233,12 @@ def _called_by(page: _Page, start: int, end: int) -> bool:
 def _sounds_meant(page: _Page, name: _Name, start: int, end: int) -> bool:
     """Whether what only sounds like the name is meant as one."""
     said = page.text[start:end]
-    if page.in_term(start, end) or page.means_herb(start, end) and len(said) < 3:
+    if (
+        page.in_term(start, end)
+        or len(said) < 3
+        and page.means_herb(start, end)
+        and page.cuts_word(start, end)
+    ):
         return False
     if _DOSE.match(page.text, end) or said in PHYSICIANS and not _called_by(page, start, end):
         return False
@@ -282,16 +311,22 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
             yield TextSpan("name", start, end, 0.6, "surname")
     last = re.escape(name.given[-1])
     for match in re.finditer(f"[小阿]{last}|{last}{last}(?![的地])", page.text):
-        if page.means_nickname(*match.span()) and not page.cuts_word(*match.span(), itself=False):
+        called = page.means_nickname(*match.span()) or page.is_addressed(*match.span())
+        if called and not page.cuts_word(*match.span(), itself=False):
             yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
 
 
 def _is_nickname(page: _Page, start: int, end: int, exact: bool) -> bool:
     if page.is_addressed(start, end):
         return True
-    if not page.cuts_word(start, end):
-        return page.means_person(start, end) or (exact and not page.means_herb(start, end))
-    return exact and page.means_nickname(start, end) and not page.cuts_word(start, end, itself=False)
+    is_word = page.cuts_word(start, end)
+    if exact and _TO_SOMEBODY.search(page.text[max(0, start - 4) : start]):
+        return not page.begins_word(start, end)
+    if not exact:
+        return page.means_person(start, end) and not is_word
+    if page.cuts_word(start, end, itself=False):
+        return False
+    return page.means_nickname(start, end) or not (is_word or page.means_herb(start, end))
 
 
 def _places(page: _Page, name: str, surname: int = 0, fuzzy: bool = True) -> Iterator[tuple[int, int, bool]]:

@@ -25,6 +25,8 @@ _OF_THINGS = re.compile(
 _OF_BLOOD = re.compile(
     r"(?:抗原|抗体|蛋白|计数|细胞|定量|载量|滴度|激素|[酶酸肽]|二聚体|DNA|BNP|PSA|CA|CEA|AFP)(?:[是为到高有了:：\s，,]|查了?|升到){0,3}$"
 )
+# No list of measured values holds these.
+_READ_OUT = re.compile("幺|不[是对]|错了")
 _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
@@ -35,7 +37,7 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 14
 # The birth date in an ID number may be said as one.
 _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四五六]位|最后[三四五六几]位|尾数)")
+_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四五六几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
 # Behind it, a last digit that was heard as another word is one too: 三二吧.
@@ -95,7 +97,7 @@ def _is_long(text: str, run: Run) -> bool:
     return (
         size >= _LONG
         and not run.cardinals
-        and size >= 2.5 * run.groups
+        and size >= (2.5 if run.longest > 3 or _READ_OUT.search(text, run.start, run.end) else 3) * run.groups
         and not _DAY.fullmatch(run.digits)
         and run.digits not in "1234567890"
         and "/" not in (text[run.start - 1 : run.start], text[run.end : run.end + 1])

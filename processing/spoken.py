@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from opencc import OpenCC
 
@@ -47,7 +48,7 @@ GAP = rf"(?:{PAUSE}|{FILLER}|(?<=\d\d\d)\.){{0,8}}"
 _TENS = "[一二三四五六七八九]?十[一二三四五六七八九]?"
 _HUNDREDS = "[一二三四五六七八九]百(?:零?[一二三四五六七八九](?:十[一二三四五六七八九]?)?)?"
 _TOKEN = re.compile(
-    rf"(?P<times>[两二三四五六2-6])个(?P<same>{DIGIT})(?![十百千万个])"
+    rf"(?P<times>[两二三四五六七2-7]个|[俩仨])(?P<same>{DIGIT})(?![十百千万个])"
     rf"|(?P<cardinal>{_HUNDREDS}|{_TENS})"
     rf"|(?P<digit>{DIGIT}(?!位))"
     rf"|(?P<misheard>(?<={DIGIT})[{_MISHEARD_ONE}](?={DIGIT})|[{_MISHEARD_ONE}](?=(?:{GAP}{DIGIT}){{8}}))"
@@ -80,6 +81,12 @@ class Run:
     @property
     def groups(self) -> int:
         return 1 + sum(self.is_edge(place) for place in range(1, len(self.digits)))
+
+    @property
+    def longest(self) -> int:
+        """How many digits the longest group has."""
+        edges = [place for place in range(len(self.digits) + 1) if self.is_edge(place)]
+        return max(after - before for before, after in pairwise(edges))
 
     def is_edge(self, place: int) -> bool:
         """Whether a group can begin in front of the digit ``place``: at both ends and after a pause."""
@@ -130,7 +137,7 @@ def digit_runs(text: str) -> list[Run]:
 
 def _value(match: re.Match[str]) -> str:
     if match["times"]:
-        return _VALUES[match["same"]] * int(_VALUES[match["times"]])
+        return _VALUES[match["same"]] * _times(match["times"])
     if match["cardinal"]:
         return str(cardinal(match["cardinal"]))
     if match["check"]:
@@ -138,6 +145,11 @@ def _value(match: re.Match[str]) -> str:
     if match["slip"]:
         return _SLIPS[match["slip"]]
     return "1" if match["misheard"] else _VALUES[match["digit"]]
+
+
+def _times(said: str) -> int:
+    """How often a digit is said: 三个, or 俩 and 仨."""
+    return {"俩": 2, "仨": 3}.get(said[0]) or int(_VALUES[said[0]])
 
 
 def cardinal(said: str) -> int:
