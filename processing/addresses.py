@@ -24,7 +24,9 @@ _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
     "[A-Z][0-9]*|[甲乙丙丁])"
 )
-_HOUSE_END = "号宿舍楼?|宿舍楼|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|排|支|区|期"
+_HOUSE_END = (
+    "号宿舍楼?|宿舍楼|号旁门|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|排|支|区|期"
+)
 _NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
 _HOUSE = rf"(?:{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}|[0-9]{{1,4}}(?:[\-－][0-9]{{1,4}}){{1,3}}(?![0-9]))"
 _ROOM = rf"(?:[0-9]{{3,4}}(?![0-9])|{DIGIT}{{3,4}}(?!{DIGIT}))(?![年月克毫块元次步天%])(?:室|房|号)?"
@@ -38,7 +40,7 @@ _LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单
 
 def _area(first: str) -> str:
     inner = f"[^{_NEVER}0-9A-Z]"
-    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})|{_PLACE}(?:省|市|区|县|镇|街道|地区)?{_NOT_STREET})"
+    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})[镇乡村]?|{_PLACE}(?:省|市|区|县|镇|街道|地区)?{_NOT_STREET})"
 
 
 def _named(first: str) -> str:
@@ -64,11 +66,15 @@ def _whole(first: str) -> re.Pattern[str]:
 _FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
-_WHOLE_AFTER_LIVES = _whole(f"(?!里有)[^{_NEVER}0-9A-Z]")
+_WHOLE_AFTER_LIVES = _whole(f"(?!里有|得)[^{_NEVER}0-9A-Z]")
 # A building with a unit or a room, or a room in a unit, is somebody's home without any name.
 _HOME = re.compile(
-    rf"(?:{_FIRST}{_LOOSE})?(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
-    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])|{_NO}\s?(?:号楼|栋|幢){_JOIN}{_ROOM})"
+    rf"(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
+    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])|{_NO}\s?(?:号楼|栋|幢){_JOIN}{_ROOM}|{_NO}\s?号院{_JOIN}{_NO}\s?号?楼)"
+)
+# The name of its estate, of whatever characters, is what stands between it and a word or a mark that begins something.
+_BEFORE_HOME = re.compile(
+    r"(?:.*(?:[\s，,、。；;：:！!？?]|住|在|到|寄|送|写|是|的|快递|地址|家里?|搬|回|从|去))?(?P<name>[\u3400-\u9fff]{2,10})$"
 )
 _LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
@@ -183,7 +189,9 @@ def _homes(text: str) -> Iterator[TextSpan]:
         if not _CLINIC.search(text[max(0, match.start() - 6) : match.end() + 6]):
             tail = re.compile(rf"(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}").match(text, match.end())
             end = tail.end() if tail else match.end()
-            yield TextSpan("address", match.start(), end, 0.8, "building-and-unit")
+            name = _BEFORE_HOME.match(text[max(0, match.start() - 16) : match.start()])
+            start = match.start() - len(name["name"]) if name else match.start()
+            yield TextSpan("address", start, end, 0.8, "building-and-unit")
 
 
 def _lanes(text: str) -> Iterator[TextSpan]:

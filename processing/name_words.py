@@ -70,7 +70,7 @@ _WORDS = """
     支气 支架 尚可 尚有 尚未 尚能 马上 应该 明年 明显 万分 花粉 施针 施治 步行 盛夏 黎明前 曾在 曾有 曾经 曾用 曾患 武汉
     田间 成年 成天 农村 古方 查出 查过 查体 查血 党员 向来 于昨 于今 于前 于两 牟取 路上 燥热 慢性 冷汗 冷饮 红肿 关节
     干活 干农 石家 包括 从小 项目 段时 和血 金属 钱包 温度 温病 伍用 计划 卫生 童年 毕业 谈话 支持 强直 厚苔 陈旧 雷声
-    常用 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
+    常用 清明 成功 长城 长江 山东 河南 江南 海南 湖南 安全 新生 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
 """
 
 # Of whom a teacher speaks every day; whoever is registered under such a name is found by it all the same.
@@ -94,6 +94,12 @@ SURNAME_SOUNDS: Mapping[str, frozenset[str]] = {
 TITLES = "|".join(_TITLES.split())
 WORDS = frozenset(_WORDS.split())
 PHYSICIANS = frozenset(_PHYSICIANS.split())
+# Of two of these alone a word is a given name (丽华, 海生), unless it is among those above.
+GIVEN_CHARACTERS = frozenset(
+    "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂华建国玉珍淑琴志红梅文斌晓燕宏凤云春生海波婷慧莉玲萍鹏辉俊峰斌浩宇轩"
+    "梓涵欣怡佳琪雪月娥莲菊香荣福贵德义仁礼信忠孝善良才财寿康宁庆祥瑞林森山川江河湖清源泉龙虎豹飞翔腾达振兴旺盛昌立树根柱"
+    "长远思念雅琳琼瑶璐珊珠翠巧彩蓉蕾薇茜悦楠栋梁松柏青竹少双喜凡子民安成新东宗绍维纪"
+)
 # They bind a sentence together and are no surname, however alike they sound (是先生 is not 石先生).
 FUNCTION_CHARACTERS = frozenset(
     "是有在和跟问给让到的不就还又都那哪这也很了着过要会能可把被从向往对为以而或但因所只没再"

@@ -14,6 +14,7 @@ from pypinyin.phrases_dict import phrases_dict
 from processing.name_words import (
     COMPOUND_SURNAMES,
     FUNCTION_CHARACTERS,
+    GIVEN_CHARACTERS,
     KIN,
     PHYSICIANS,
     SURNAME_SOUNDS,
@@ -53,10 +54,10 @@ _AFTER_PERSON = re.compile(
 )
 # Whoever is registered is meant where 小王 or 阿英 does, has or feels something, even if it is a word: 老黄今天好多了.
 _BEFORE_NICKNAME = re.compile(
-    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比|[叫喊]我|同事|朋友|邻居|同学|老乡)$)"
+    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|上周|上礼拜|上个?月|前几天|那天|早上|晚上|昨晚|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比|[叫喊]我|同事|朋友|邻居|同学|老乡)$)"
 )
 _AFTER_NICKNAME = re.compile(
-    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总先咳吐哭想能会要不该得扎针灸住家这那一前后早晚昨今]|现在|最近|以前|以后|之前|自己|上午|下午|微信|电话|手机|的[身情舌脉血化检]|的?(?:{KIN}))"
+    f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总先咳吐哭想能会要不该得扎针灸住家这那一前后早晚昨今]|现在|最近|以前|以后|之前|自己|小时候|发烧|上午|下午|微信|电话|手机|的[身情舌脉血化检]|的?(?:{KIN}))"
 )
 # Behind these nobody but a person is called small or old: 给小孙扎针.
 _TO_SOMEBODY = re.compile("(?:给|让|跟|请|陪|扶|找|问|叫|喊|下一个|下一位|同事|我朋友|邻居)$")
@@ -262,7 +263,12 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
     """The given name alone, where it has two characters."""
     if len(name.given) != 2:
         return
-    is_word = name.given in WORDS or name.given in phrases_dict or name.given in page.terms
+    is_word = (
+        name.given in WORDS
+        or name.given in page.terms
+        or name.given in phrases_dict
+        and not GIVEN_CHARACTERS.issuperset(name.given)
+    )
     for start, end, exact in _places(page, name.given):
         if page.in_term(start, end) or (page.means_herb(start, end) and is_word):
             continue
@@ -272,7 +278,7 @@ def _given(page: _Page, name: _Name) -> Iterator[TextSpan]:
             or _TITLE.match(page.text, end) is not None
         )
         person = person or exact and page.means_nickname(start, end)
-        if exact and (person or (not is_word and not page.cuts_word(start, end))):
+        if exact and (person or (not is_word and not page.cuts_word(start, end, itself=False))):
             yield TextSpan("name", _from_surname(page, start), end, 0.8, "given-name")
         elif (
             not exact
@@ -301,6 +307,7 @@ def _called(page: _Page, name: _Name) -> Iterator[TextSpan]:
             title
             and not binds
             and not page.crosses(start)
+            and page.text[start - 2 : start + 1] not in PHYSICIANS
             and (sure or page.means_person(start, title.end()))
         ):
             yield TextSpan("name", start, title.end(), 0.8 if sure else 0.5, "surname-and-title")

@@ -25,7 +25,6 @@ _OF_THINGS = re.compile(
 _OF_BLOOD = re.compile(
     r"(?:抗原|抗体|蛋白|计数|细胞|定量|载量|滴度|激素|[酶酸肽]|二聚体|DNA|BNP|PSA|CA|CEA|AFP)(?:[是为到高有了:：\s，,]|查了?|升到){0,3}$"
 )
-# No list of measured values holds these.
 _READ_OUT = re.compile("幺|不[是对]|错了")
 _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
@@ -97,7 +96,7 @@ def _is_long(text: str, run: Run) -> bool:
     return (
         size >= _LONG
         and not run.cardinals
-        and size >= (2.5 if run.longest > 3 or _READ_OUT.search(text, run.start, run.end) else 3) * run.groups
+        and size >= (2.5 if _is_read_out(text, run) else 3) * run.groups
         and not _DAY.fullmatch(run.digits)
         and run.digits not in "1234567890"
         and "/" not in (text[run.start - 1 : run.start], text[run.end : run.end + 1])
@@ -105,6 +104,16 @@ def _is_long(text: str, run: Run) -> bool:
         and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
         and not _OF_BLOOD.search(text[max(0, run.start - 8) : run.start])
+    )
+
+
+def _is_read_out(text: str, run: Run) -> bool:
+    """Whether the run is no list of measured values: these have three digits at most and none is said twice."""
+    parts = run.parts
+    return bool(
+        max(map(len, parts)) > 3
+        or any(len(one) == 3 and one == other for one, other in pairwise(parts))
+        or _READ_OUT.search(text, run.start, run.end)
     )
 
 

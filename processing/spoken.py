@@ -83,10 +83,10 @@ class Run:
         return 1 + sum(self.is_edge(place) for place in range(1, len(self.digits)))
 
     @property
-    def longest(self) -> int:
-        """How many digits the longest group has."""
+    def parts(self) -> list[str]:
+        """The groups."""
         edges = [place for place in range(len(self.digits) + 1) if self.is_edge(place)]
-        return max(after - before for before, after in pairwise(edges))
+        return [self.digits[before:after] for before, after in pairwise(edges)]
 
     def is_edge(self, place: int) -> bool:
         """Whether a group can begin in front of the digit ``place``: at both ends and after a pause."""
