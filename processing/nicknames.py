@@ -62,7 +62,7 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
             title
             and not binds
             and not page.crosses(start)
-            and page.text[start - 2 : start + 1] not in PHYSICIANS
+            and PHYSICIANS.isdisjoint((page.text[start - 2 : start + 1], page.text[start : start + 3]))
             and (sure or page.means_person(start, title.end()))
         ):
             yield TextSpan("name", start, title.end(), 0.8 if sure else 0.5, "surname-and-title")

@@ -103,6 +103,7 @@ def _is_long(text: str, run: Run) -> bool:
         and not UNIT.match(text, run.end)
         and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
+        and not (len(run.parts[0]) < 4 and "A" <= text[run.start - 1 : run.start] <= "Z")  # B12
         and not _OF_BLOOD.search(text[max(0, run.start - 8) : run.start])
     )
 
