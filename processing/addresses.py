@@ -54,7 +54,9 @@ def _whole(first: str) -> re.Pattern[str]:
     """
     any_first = f"[^{_NEVER}0-9A-Z]"
     area, named = _area(first), _named(first)
-    areas = f"{area}(?:{_area(any_first)}|{_JOIN}{area}){{0,6}}{_JOIN}"
+    # Right behind a county stands a town or village of any name: 威宁县|迤那镇.
+    town = "(?<=[省市区县旗镇乡])[\\u3400-\\u9fff]{1,4}?(?:镇|乡|村|街道)"
+    areas = f"{area}(?:{_area(any_first)}|{town}|{_JOIN}{area}){{0,6}}{_JOIN}"
     behind = f"(?:(?<=[省市区县镇乡道]){_named(any_first)}|{named})"
     loose = _LOOSE if first != _FIRST else f"(?(areas){_LOOSE}|(?!))"
     return re.compile(
@@ -72,9 +74,12 @@ _HOME = re.compile(
     rf"(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
     rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])|{_NO}\s?(?:号楼|栋|幢){_JOIN}{_ROOM}|{_NO}\s?号院{_JOIN}{_NO}\s?号?楼)"
 )
+_LONE_ROOM = re.compile(
+    rf"(?P<room>(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?:室|号房(?!间)))(?P<after>的住户|的?邻居)?"
+)
 # The name of its estate, of whatever characters, is what stands between it and a word or a mark that begins something.
 _BEFORE_HOME = re.compile(
-    r"(?:.*(?:[\s，,、。；;：:！!？?]|住|在|到|寄|送|写|是|的|快递|地址|家里?|搬|回|从|去))?(?P<name>[\u3400-\u9fff]{2,10})$"
+    r"(?:.*(?:[\s，,、。；;：:！!？?]|住|在|到|寄|送|写|是|的|快递|地址|家(?!小区|园|属)里?|搬|回|从|去))?(?P<name>[\u3400-\u9fff]{2,10})$"
 )
 _LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
@@ -185,6 +190,10 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
 
 
 def _homes(text: str) -> Iterator[TextSpan]:
+    for match in _LONE_ROOM.finditer(text):
+        lives = _LIVES.search(text[max(0, match.start() - 16) : match.start()]) or match["after"]
+        if lives and not _CLINIC.search(text[max(0, match.start() - 6) : match.end() + 6]):
+            yield TextSpan("address", match.start(), match.end("room"), 0.6, "room")
     for match in _HOME.finditer(text):
         if not _CLINIC.search(text[max(0, match.start() - 6) : match.end() + 6]):
             tail = re.compile(rf"(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}").match(text, match.end())

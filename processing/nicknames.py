@@ -81,12 +81,11 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
 def _is_nickname(page: Page, start: int, end: int, exact: bool) -> bool:
     if page.is_addressed(start, end):
         return True
-    is_word = page.cuts_word(start, end)
-    compound = end - start > 2
-    if exact and (compound or TO_SOMEBODY.search(page.text[max(0, start - 4) : start])):
-        return not page.begins_word(start, end)
     if not exact:
-        return page.means_person(start, end) and not is_word
+        return page.means_person(start, end) and not page.cuts_word(start, end)
+    compound = end - start > 2
+    if compound or TO_SOMEBODY.search(page.text[max(0, start - 4) : start]):
+        return not page.begins_word(start, end)
     if page.cuts_word(start, end, itself=False):
         return False
-    return page.means_nickname(start, end) or not (is_word or page.means_herb(start, end))
+    return page.text[start:end] not in WORDS or page.means_nickname(start, end)
