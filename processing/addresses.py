@@ -184,6 +184,8 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
         end = smaller.end("place")
     if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):
         return TextSpan("address", start, end, 0.7, "where-somebody-lives")
+    if levels >= 2 and re.compile("人(?![民大医])").match(text, end):
+        return TextSpan("address", start, end, 0.6, "where-somebody-is-from")
     if levels >= 3 or (re.search("[省市区县镇乡]", areas) and _KNOWN_NAME.search(named)):
         return TextSpan("address", start, end, 0.6, "area-and-name")
     return None

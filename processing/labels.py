@@ -10,7 +10,7 @@ from processing.textspan import Kind
 
 # What a number counts or measures.
 UNIT = re.compile(
-    r"\s?(?:[克钱斤升毫度次天日月年岁周点分秒个粒丸袋付副剂贴服颗包瓶盒支元块毛米厘公里步人层楼诊页条遍倍成折%％℃百千万亿种味椎期级型床站座寸穴下直样般定起些边会旦辈家口]|片(?!子)|头(?!像)|回(?![头去来])"
+    r"\s?(?:[克钱斤升毫度次天日月年岁周点分秒个粒丸袋付副剂贴服颗包瓶盒支元块毛米厘公里步人层楼诊页条遍倍成折%％℃百千万亿种味椎期级型床站座寸穴直样般定起些边会旦辈家口]|片(?!子)|下(?![次回午周面个])|头(?!像)|回(?![头去来])"
     r"|MG|ML|MMOL|UMOL|NG|UG|KG|CM|MM|BPM|IU|G\b|U\b|L\b)"
 )
 MEASURE = re.compile(

@@ -78,6 +78,10 @@ class Page:
         """Whether ``start`` to ``end`` is how a longer word begins."""
         return any(first == start and last > end for first, last in self.words)
 
+    def ends_word(self, place: int) -> bool:
+        """Whether a word ends at ``place``: 今天|麻阿姨, though 天麻 is one too."""
+        return any(last == place for _, last in self.words)
+
     def crosses(self, place: int) -> bool:
         """Whether a word begins before ``place`` and ends after it."""
         return any(first < place < last for first, last in self.words)

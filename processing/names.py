@@ -10,7 +10,7 @@ from typing import Literal
 from pypinyin.phrases_dict import phrases_dict
 
 from processing.name_context import DOSE, Page
-from processing.name_sounds import sounds_in_name
+from processing.name_sounds import sounds_in_name, sounds_of
 from processing.name_words import COMPOUND_SURNAMES, FUNCTION_CHARACTERS, PHYSICIANS, SURNAMES, TITLES, WORDS
 from processing.nicknames import find_called, find_given
 from processing.spoken import fold
@@ -85,7 +85,8 @@ def _spelled_in_letters(text: str, name: _Name) -> Iterator[TextSpan]:
     """The name in Pinyin, in either order: Zhao Shulan, Shu Lan Zhao."""
     surname, given = (
         r"\s?".join(
-            f"(?:{'|'.join(sorted(sounds_in_name(character, inside)))})" for character in part
+            f"(?:{'|'.join(sorted(sounds_in_name(character, inside) | sounds_of(character)))})"
+            for character in part
         ).upper()
         for part, inside in ((name.surname, True), (name.given, False))
     )

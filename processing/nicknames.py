@@ -61,7 +61,7 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
         if (
             title
             and not binds
-            and not page.crosses(start)
+            and (not page.crosses(start) or exact and page.ends_word(start))
             and PHYSICIANS.isdisjoint((page.text[start - 2 : start + 1], page.text[start : start + 3]))
             and (sure or page.means_person(start, title.end()))
         ):

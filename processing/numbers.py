@@ -87,7 +87,9 @@ def _by_shape(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
         before = run
         if not found and _is_long(text, run):
             kind: Kind = "phone" if run.digits[0] in "01" and len(run.digits) < 14 else "id_number"
-            yield TextSpan(kind, run.start, run.end, 0.5, "long-number")
+            yield TextSpan(
+                kind, run.start - (text[run.start - 1 : run.start] == "+"), run.end, 0.5, "long-number"
+            )
 
 
 def _is_long(text: str, run: Run) -> bool:
