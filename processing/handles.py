@@ -37,6 +37,8 @@ _BARE = re.compile(
     r"(?<![A-Z0-9_\-/.])(?=(?:[_\-0-9]*[A-Z]){3})(?:(?=[A-Z0-9\-]*_)|(?=(?:[_\-0-9]*[A-Z]){4})(?=(?:[_\-A-Z]*[0-9]){3}))"
     r"[A-Z0-9_\-]{7,30}(?![A-Z0-9/.])"
 )
+# Written without a blank between them: CA199CA125.
+_TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
@@ -48,7 +50,8 @@ def find_handles(text: str) -> list[TextSpan]:
 def _addresses(text: str) -> Iterator[TextSpan]:
     for pattern in (_MAIL, _WXID, _BARE):
         for match in pattern.finditer(text):
-            yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
+            if not _TESTS.fullmatch(match[0]):
+                yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
 
 
 def _announced(text: str) -> Iterator[TextSpan]:

@@ -36,7 +36,7 @@ _AFTER_PERSON = re.compile(
 )
 # Whoever is registered is meant where 小王 or 阿英 does, has or feels something, even if it is a word: 老黄今天好多了.
 _BEFORE_NICKNAME = re.compile(
-    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|上周|上礼拜|上个?月|前几天|那天|早上|晚上|昨晚|这个|那个|我们|咱们?|们家|说|看|像|连|让|当时|后来|现在|因为|比|[叫喊]我|同事|朋友|邻居|同学|老乡)$)"
+    f"(?:{_BEFORE_PERSON.pattern}|(?:上次|上回|那次|这次|今天|昨天|前天|刚才|上周|上礼拜|上个?月|前几天|那天|早上|晚上|昨晚|这个|那个|我们|咱们?|[们我他她]家|把|说|看|像|连|让|当时|后来|现在|因为|比|[叫喊]我|同事|朋友|邻居|同学|老乡)$)"
 )
 _AFTER_NICKNAME = re.compile(
     f"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总先咳吐哭想能会要不该得扎针灸住家这那一前后早晚昨今]|现在|最近|以前|以后|之前|自己|小时候|发烧|上午|下午|微信|电话|手机|的[身情舌脉血化检]|的?(?:{KIN}))"
