@@ -24,24 +24,27 @@ _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
     "[A-Z][0-9]*|[甲乙丙丁])"
 )
-_HOUSE_END = "号宿舍楼?|宿舍楼|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|支|区|期"
+_HOUSE_END = (
+    "号宿舍楼?|宿舍楼|号旁门|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|排|支|区|期"
+)
 _NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
 _HOUSE = rf"(?:{_NO}\s?(?:{_HOUSE_END}){_NOT_HOUSE}|[0-9]{{1,4}}(?:[\-－][0-9]{{1,4}}){{1,3}}(?![0-9]))"
-_ROOM = rf"(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?![0-9年月克毫块元次步天%]|{DIGIT})(?:室|房|号)?"
+_ROOM = rf"(?:[0-9]{{3,4}}(?![0-9])|{DIGIT}{{3,4}}(?!{DIGIT}))(?![年月克毫块元次步天%])(?:室|房|号)?"
 _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿|边上|旁边|附近|对面|后头){{0,3}}"
+_ROOM_BEHIND = re.compile(f"{_JOIN}{_ROOM}")
 _NOT_STREET = "(?![东西南北中]{0,2}(?:大街|街(?!道)|路|道|胡同)|门[内外])"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}"
 # Whatever stands between a place and a building is the name of an estate: 裕华区|远洋山水|15栋.
-_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元))"
+_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元|楼{_JOIN}{_NO}\s?(?:单元|门)))"
 
 
 def _area(first: str) -> str:
     inner = f"[^{_NEVER}0-9A-Z]"
-    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})|{_PLACE}(?:省|市|区|县|镇|街道|地区)?{_NOT_STREET})"
+    return rf"(?:{first}{inner}{{0,6}}?(?:{_AREA_END})[镇乡村]?|{_PLACE}(?:省|市|区|县|镇|街道|地区)?{_NOT_STREET})"
 
 
 def _named(first: str) -> str:
-    return rf"{first}[^{_NEVER}0-9A-Z]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
+    return rf"{first}[^{_NEVER}0-9A-Z号]{{0,7}}(?:{_ESTATE_END}|{_STREET_END}){_SECTION}"
 
 
 def _whole(first: str) -> re.Pattern[str]:
@@ -51,7 +54,9 @@ def _whole(first: str) -> re.Pattern[str]:
     """
     any_first = f"[^{_NEVER}0-9A-Z]"
     area, named = _area(first), _named(first)
-    areas = f"{area}(?:{_area(any_first)}|{_JOIN}{area}){{0,6}}{_JOIN}"
+    # Right behind a county stands a town or village of any name: 威宁县|迤那镇.
+    town = "(?<=[省市区县旗镇乡])[\\u3400-\\u9fff]{1,4}?(?:镇|乡|村|街道)"
+    areas = f"{area}(?:{_area(any_first)}|{town}|{_JOIN}{area}){{0,6}}{_JOIN}"
     behind = f"(?:(?<=[省市区县镇乡道]){_named(any_first)}|{named})"
     loose = _LOOSE if first != _FIRST else f"(?(areas){_LOOSE}|(?!))"
     return re.compile(
@@ -63,11 +68,18 @@ def _whole(first: str) -> re.Pattern[str]:
 _FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
-_WHOLE_AFTER_LIVES = _whole(f"(?!里有)[^{_NEVER}0-9A-Z]")
-# A building with a unit, or a room in a building, is somebody's home without any name.
+_WHOLE_AFTER_LIVES = _whole(f"(?!里有|得)[^{_NEVER}0-9A-Z]")
+# A building with a unit or a room, or a room in a unit, is somebody's home without any name.
 _HOME = re.compile(
-    rf"(?:{_FIRST}{_LOOSE})?(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
-    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户]))"
+    rf"(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
+    rf"楼){_JOIN})?(?:{_ROOM}|{_NO}\s?[室号户])|{_NO}\s?(?:号楼|栋|幢){_JOIN}{_ROOM}|{_NO}\s?号院{_JOIN}{_NO}\s?号?楼)"
+)
+_LONE_ROOM = re.compile(
+    rf"(?P<room>(?:[0-9]{{3,4}}|{DIGIT}{{3,4}})(?:室|号房(?!间)))(?P<after>的住户|的?邻居)?"
+)
+# The name of its estate, of whatever characters, is what stands between it and a word or a mark that begins something.
+_BEFORE_HOME = re.compile(
+    r"(?:.*(?:[\s，,、。；;：:！!？?]|住|在|到|寄|送|写|是|的|快递|地址|家(?!小区|园|属)里?|搬|回|从|去))?(?P<name>[\u3400-\u9fff]{2,10})$"
 )
 _LANE = re.compile(rf"{_FIRST}[^{_NEVER}0-9A-Z]{{0,3}}胡同")
 _GENERIC_LANE = re.compile("^(?:老|小|大|一条|条|北京|逛|穿|钻|死)*胡同$")
@@ -91,7 +103,7 @@ _CALLED = re.compile(
 )
 _CLINIC = re.compile(
     "诊室|取药|检查|抽血|药房|缴费|化验|窗口|住院部|门诊|急诊|病房|病区|病床|科室|拍片|"
-    "导诊|挂号|B超|CT|核磁|大厅|候诊|针灸科|推拿|煎药|电梯|会议|教室"
+    "导诊|挂号|B超|CT|核磁|大厅|候诊|针灸科|推拿|煎药|(?<![没有])电梯|会议|教室"
 )
 _INSTITUTE = re.compile(
     r"[^，,。\s]{0,12}?(?:医院|中医院|卫生院|卫生所|诊所|药店|同仁堂|大学|学院|研究所|"
@@ -164,23 +176,33 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     levels = max(len(_LEVEL.findall(part)) for part in re.split("[,，、]", areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):
         return TextSpan("address", start, end, 0.9 if lives else 0.7, "name-and-number")
+    if lives and named and (room := _ROOM_BEHIND.match(text, end)):
+        end = room.end()
     if lives and (tail := _PLACE_TAIL.match(text, end)):
         end = tail.end()
     if lives and levels and said == areas and (smaller := _SMALLER_PLACE.match(text, end)):
         end = smaller.end("place")
     if lives and (levels or (named and not _GENERIC.match(named.strip(" ,，、的")))):
         return TextSpan("address", start, end, 0.7, "where-somebody-lives")
+    if levels >= 2 and re.compile("人(?![民大医])").match(text, end):
+        return TextSpan("address", start, end, 0.6, "where-somebody-is-from")
     if levels >= 3 or (re.search("[省市区县镇乡]", areas) and _KNOWN_NAME.search(named)):
         return TextSpan("address", start, end, 0.6, "area-and-name")
     return None
 
 
 def _homes(text: str) -> Iterator[TextSpan]:
+    for match in _LONE_ROOM.finditer(text):
+        lives = _LIVES.search(text[max(0, match.start() - 16) : match.start()]) or match["after"]
+        if lives and not _CLINIC.search(text[max(0, match.start() - 6) : match.end() + 6]):
+            yield TextSpan("address", match.start(), match.end("room"), 0.6, "room")
     for match in _HOME.finditer(text):
         if not _CLINIC.search(text[max(0, match.start() - 6) : match.end() + 6]):
             tail = re.compile(rf"(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}").match(text, match.end())
             end = tail.end() if tail else match.end()
-            yield TextSpan("address", match.start(), end, 0.8, "building-and-unit")
+            name = _BEFORE_HOME.match(text[max(0, match.start() - 16) : match.start()])
+            start = match.start() - len(name["name"]) if name else match.start()
+            yield TextSpan("address", start, end, 0.8, "building-and-unit")
 
 
 def _lanes(text: str) -> Iterator[TextSpan]:

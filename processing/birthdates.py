@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from processing.name_words import KIN, SURNAMES
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
 _SPACE = rf"(?:[\s,，、]|{FILLER}){{0,2}}"
-_NUMBER = r"(?:[0-9]{1,2}|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
+_NUMBER = r"(?:[0-9]{1,2}|[零〇][一二三四五六七八九]|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
 _YEAR = f"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
 _MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
 _DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
-_LISTED = rf"{DIGIT}{{4}}[、,，.\s]\s?{_NUMBER}[、,，.\s]\s?{_NUMBER}"
+_LISTED = r"{0}{{4}}{1}(?:{0}{{2}}|{2}){1}(?:{0}{{2}}|{2})".format(
+    DIGIT, rf"(?:[、,，.\s\-]|{FILLER}){{1,3}}", _NUMBER
+)
 _SHORT = r"(?<![\d.])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?![\d.])"
-_COMPACT = r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
+_COMPACT = (
+    r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
+    f"(?<!{DIGIT})(?:[一幺]九|[二两][零〇]){DIGIT}{{2}}[零〇一幺]{DIGIT}[零〇一幺二两三]{DIGIT}(?!{DIGIT})"
+)
 _FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
     f"(?P<date>{_WRITTEN}|{_COMPACT}|{_LISTED}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
@@ -27,24 +33,39 @@ _DATE = re.compile(
 
 _BORN = (
     "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|"
-    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的)"
+    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的|(?:身份证|户口本|户口|证件)上?(?:面)?(?:是|写的?|登记的?|印的?|报的?|填的?|显示))"
 )
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
+# What 生 begins that is nobody's birth, or somebody else's.
+_NOT_BORN = "[的完了活气育产长化冷姜地命效老二下过孩娃儿女个前殖理态变熟啊一几]|病(?![历案])"
+_OTHERS = "孩子|老[大二三](?!届)|娃|儿子|女儿|[一二]胎"
+_AGE = "[0-9一二三四五六七八九十]{1,3}"
+_TURNS = f"(?:就|刚|正好|才|该)?满{_AGE}(?![0-9一二三四五六七八九十天个周月年次])|(?:就|刚|正好|才)?{_AGE}周岁|[过做办祝大]寿"
 _AFTER = re.compile(
     rf"[\s,，、]?(?:那天|那年|这天|晚上|早上|夜里|凌晨|是|在|我|他|她|孩子|老家|北京|的时候){{0,2}}"
-    rf"(?:{_BORN}|(?:(?:是|过)?(?:我|他|她|孩子)?的?)生日|生(?:的(?!孩子|老[大二三]|娃|儿子|女儿|[一二]胎)|人|，|,|。|$|\n|我|他|她|孩子))"
+    rf"(?:{_BORN}|(?:(?:是|过)?(?:我|他|她|孩子)?的?)生日|生(?:的(?!{_OTHERS})|(?!{_NOT_BORN}))|{_TURNS})"
 )
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
-_OF_ONESELF_BEFORE = r"(?:我|他|她|您|你|俺|孩子|老伴|爱人|母亲|父亲|妈|爸|儿子|女儿|患者|病人|本人)(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
-_OF_ONESELF = re.compile(rf"{_OF_ONESELF_BEFORE}$")
-_AGE_BEFORE = re.compile(r"(?:岁|属.|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$")
+_OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
+_OF_ONESELF = re.compile(
+    rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?[{''.join(SURNAMES)}][\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
+)
+_AGE_BEFORE = re.compile(
+    r"(?:岁|属.|今年[0-9一二三四五六七八九十]{1,3}了?|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$"
+)
 _ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
 _BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
-_ENDS = re.compile(r"(?:的|生的)(?:[，,。.！!？?；;\s]|$|属)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]")
+_ENDS = re.compile(
+    r"(?:的|生的)(?:[吧吗]|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
+)
+# Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
+_OTHERWISE = re.compile(
+    r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
+)
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(
     "复诊|就诊|手术|住院|开始|检查|化验|体检|发病|来看|看病|预约|复查|拍片|做的|做过|"
@@ -54,7 +75,17 @@ _OTHER = re.compile(
 
 def find_birth_dates(text: str) -> list[TextSpan]:
     """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month)."""
-    return list(_found(text))
+    found = list(_found(text))
+    for match in _DATE.finditer(text):
+        start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
+        if any(
+            span.end <= start
+            and (gap := _OTHERWISE.fullmatch(text, span.end, start))
+            and not _OTHER.search(gap[0])
+            for span in found
+        ):
+            found.append(TextSpan("birth_date", start, match.end(), 0.5, "same-day-otherwise"))
+    return found
 
 
 def _found(text: str) -> Iterator[TextSpan]:
@@ -86,7 +117,7 @@ def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
     return bool(
         _ENDS.match(text, match.end())
         and (
-            _OF_ONESELF.search(text[max(0, start - 6) : start])
+            _OF_ONESELF.search(text[max(0, start - 10) : start])
             or (match["date"] or "年" in match[0])
             and _AGE_BEFORE.search(text[max(0, start - 10) : start])
             or "属" in text[match.end() : match.end() + 3]

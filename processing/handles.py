@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator
 
 from processing.labels import BACK, BY_KIND, MEASURE, UNIT
-from processing.spoken import DIGIT, FILLER
+from processing.spoken import DIGIT, FILLER, digit_runs
 from processing.textspan import TextSpan
 
 _REACH = 22
 _WECHAT = re.compile(BY_KIND["wechat"].words)
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_PLATE_MARK = rf"(?:[A-HJ-NP-Z0-9]|{DIGIT})"
+_TIMES = rf"[两二三四五六2-6]个{DIGIT}"
+_PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT})"
+_MARK = re.compile(_PLATE_MARK)
 _PLATE = re.compile(
-    rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{4,5}}(?![A-Z0-9])"
+    rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}}(?![A-Z0-9])"
 )
-_SPOKEN_MARK = (
-    rf"(?:[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
-)
+_SPOKEN_MARK = rf"(?:{_TIMES}|[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
 _HANDLE = re.compile(
     rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
     f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
@@ -37,6 +37,8 @@ _BARE = re.compile(
     r"(?<![A-Z0-9_\-/.])(?=(?:[_\-0-9]*[A-Z]){3})(?:(?=[A-Z0-9\-]*_)|(?=(?:[_\-0-9]*[A-Z]){4})(?=(?:[_\-A-Z]*[0-9]){3}))"
     r"[A-Z0-9_\-]{7,30}(?![A-Z0-9/.])"
 )
+# Written without a blank between them: CA199CA125.
+_TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
@@ -48,7 +50,8 @@ def find_handles(text: str) -> list[TextSpan]:
 def _addresses(text: str) -> Iterator[TextSpan]:
     for pattern in (_MAIL, _WXID, _BARE):
         for match in pattern.finditer(text):
-            yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
+            if not _TESTS.fullmatch(match[0]):
+                yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
 
 
 def _announced(text: str) -> Iterator[TextSpan]:
@@ -78,7 +81,7 @@ def _searched(text: str) -> Iterator[TextSpan]:
 def _named_after(text: str) -> Iterator[TextSpan]:
     for match in _HANDLE.finditer(text):
         after = BACK.match(text, match.end())
-        if after and len(match[0]) >= 6 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
+        if after and len(match[0]) >= 5 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
             yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")
 
 
@@ -89,13 +92,19 @@ def _is_handle(text: str, match: re.Match[str]) -> bool:
     return "/" not in text[match.end() : match.end() + 1]
 
 
+def _marks(said: str) -> int:
+    """How many letters and digits of a plate were said; 三个八 are three."""
+    runs = (digit_runs(match[0]) for match in _MARK.finditer(said))
+    return sum(len(run[0].digits) if run else 1 for run in runs)
+
+
 def _plates(text: str) -> Iterator[TextSpan]:
     for match in _PLATE.finditer(text):
-        if re.search(DIGIT, match[0][2:]):
+        if 5 <= _marks(match[0][2:]) <= 6 and re.search(DIGIT, match[0][2:]):
             yield TextSpan("plate", match.start(), match.end(), 0.9, "plate")
-    for label in re.finditer("车牌号?码?|牌照|车号|牌号", text):
+    for label in re.finditer("车牌号?码?|牌照|车号|牌号|[京津冀]牌", text):
         found = re.compile(
-            rf"[^\n]{{0,8}}?(?P<plate>[{_PROVINCE}]?[A-Z]?[\s·.\-]?{_PLATE_MARK}(?:[\s·,，]?{_PLATE_MARK}){{3,6}})"
+            rf"[^\n]{{0,8}}?(?P<plate>[{_PROVINCE}]?[A-Z]?[\s·.\-]?{_PLATE_MARK}(?:[\s·,，]?{_PLATE_MARK}){{1,6}})"
         ).match(text, label.end())
-        if found and re.search(DIGIT, found["plate"]):
+        if found and _marks(found["plate"]) >= 4 and re.search(DIGIT, found["plate"]):
             yield TextSpan("plate", found.start("plate"), found.end("plate"), 0.7, "announced")

@@ -96,7 +96,10 @@ def _behind_cues(text: str, terms: Collection[str]) -> Iterator[TextSpan]:
             if _is_word(text[start:end], terms):
                 continue
             if doubtful and (
-                _holds_word(text, start, end, terms) or end - start < 3 and not _END.match(text, end)
+                text[start] == text[start + 1]  # 谈谈, 查查
+                or _holds_word(text, start, end, terms)
+                or end - start < 3
+                and not _END.match(text, end)
             ):
                 continue
             yield TextSpan("name", start, end, 0.6, "introduced")

@@ -46,7 +46,9 @@ _KIN = """
 _TITLES = """
     女士家属 老先生 老太太 老爷子 老师傅 先生 女士 小姐 太太 阿姨 大爷 大妈 大娘 大叔
     叔叔 伯伯 大伯 伯父 伯母 奶奶 爷爷 大姐 姐姐 大哥 师傅 老师 同志 同学 婆婆 阿婆
-    阿公 老弟 小妹 家的 家属 某某 姨 叔 婶 姐 哥 总 某
+    阿公 老弟 小妹 家的 家属 某某 科长 处长 局长 经理 书记 厂长 校长 部长 律师 会计 老板 工程师
+    大嫂 嫂子 大婶 婶子 婶婶 老哥 老姐 妹子 姑娘 小伙子 老伯 老兄 兄弟 老头儿 老头 老太 妈妈 爸爸
+    大舅 舅舅 大姨 二姨 姑姑 姐夫 队长 团长 警官 法官 姨 叔 婶 姐 哥 总 某
 """
 
 # Given names that are words, and words that hold such a name or sound like one.
@@ -68,7 +70,16 @@ _WORDS = """
     支气 支架 尚可 尚有 尚未 尚能 马上 应该 明年 明显 万分 花粉 施针 施治 步行 盛夏 黎明前 曾在 曾有 曾经 曾用 曾患 武汉
     田间 成年 成天 农村 古方 查出 查过 查体 查血 党员 向来 于昨 于今 于前 于两 牟取 路上 燥热 慢性 冷汗 冷饮 红肿 关节
     干活 干农 石家 包括 从小 项目 段时 和血 金属 钱包 温度 温病 伍用 计划 卫生 童年 毕业 谈话 支持 强直 厚苔 陈旧 雷声
-    质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
+    常用 谢谢 六淫 老陈醋 小温灸 清明 成功 长城 长江 山东 河南 江南 海南 湖南 安全 新生 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
+"""
+
+# Of whom a teacher speaks every day; whoever is registered under such a name is found by it all the same.
+_PHYSICIANS = """
+    张仲景 李时珍 孙思邈 叶天士 吴鞠通 李东垣 朱丹溪 刘完素 张从正 张子和 王清任 薛生白 王孟英 陈修园 徐灵胎 徐大椿 张景岳
+    张介宾 黄元御 傅青主 陶弘景 王叔和 巢元方 成无己 许叔微 张锡纯 唐容川 郑钦安 李中梓 程国彭 程钟龄 汪昂 吴谦 吴又可 吴瑭
+    王冰 王焘 钱乙 葛洪 华佗 扁鹊 皇甫谧 陈士铎 陈自明 陈无择 严用和 罗天益 王好古 张元素 薛己 赵献可 缪希雍 喻嘉言 柯琴
+    尤在泾 费伯雄 丁甘仁 曹颖甫 恽铁樵 施今墨 孔伯华 萧龙友 汪逢春 蒲辅周 岳美中 秦伯未 程门雪 刘渡舟 任应秋 章次公 赵炳南
+    杨继洲 吴师机 雷丰 石寿棠 周学海 高鼓峰 龚廷贤 万密斋 武之望 沈金鳌 叶桂 魏之琇 林佩琴
 """
 
 COMPOUND_SURNAMES = frozenset(_COMPOUND.split())
@@ -82,6 +93,13 @@ SURNAME_SOUNDS: Mapping[str, frozenset[str]] = {
 # Longest first, for a pattern takes the first that fits.
 TITLES = "|".join(_TITLES.split())
 WORDS = frozenset(_WORDS.split())
+PHYSICIANS = frozenset(_PHYSICIANS.split())
+# Of two of these alone a word is a given name (丽华, 海生), unless it is among those above.
+GIVEN_CHARACTERS = frozenset(
+    "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂华建国玉珍淑琴志红梅文斌晓燕宏凤云春生海波婷慧莉玲萍鹏辉俊峰斌浩宇轩"
+    "梓涵欣怡佳琪雪月娥莲菊香荣福贵德义仁礼信忠孝善良才财寿康宁庆祥瑞林森山川江河湖清源泉龙虎豹飞翔腾达振兴旺盛昌立树根柱"
+    "长远思念雅琳琼瑶璐珊珠翠巧彩蓉蕾薇茜悦楠栋梁松柏青竹少双喜凡子民安成新东宗绍维纪"
+)
 # They bind a sentence together and are no surname, however alike they sound (是先生 is not 石先生).
 FUNCTION_CHARACTERS = frozenset(
     "是有在和跟问给让到的不就还又都那哪这也很了着过要会能可把被从向往对为以而或但因所只没再"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from processing.labels import BACK, BY_KIND, LABEL, MEASURE, UNIT, Label
-from processing.spoken import FILLER, GAP, Run, digit_runs
+from processing.spoken import FILLER, GAP, SLIP, Run, digit_runs
 from processing.textspan import Kind, TextSpan
 
 # GB 11643: region, birth date, sequence, check character (ISO 7064 MOD 11-2).
@@ -22,7 +22,10 @@ _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
 _OF_THINGS = re.compile(
     r"(?:批号|货号|规格|条形码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
 )
-_EXTENSION = 5
+_OF_BLOOD = re.compile(
+    r"(?:抗原|抗体|蛋白|计数|细胞|定量|载量|滴度|激素|[酶酸肽]|二聚体|DNA|BNP|PSA|CA|CEA|AFP)(?:[是为到高有了:：\s，,]|查了?|升到){0,3}$"
+)
+_READ_OUT = re.compile("幺|不[是对]|错了")
 _SAID_AGAIN = 4
 _ID_WEIGHTS = [2**power % 11 for power in range(17, 0, -1)]
 
@@ -33,10 +36,13 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 14
 # The birth date in an ID number may be said as one.
 _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四]位|最后[三四几]位|尾数)")
+_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四五六几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
-_LETTERS_AFTER = re.compile(r"[\-_]?[A-Z0-9]{1,8}(?:[\-_][A-Z0-9]{1,8})?")
+# Behind it, a last digit that was heard as another word is one too: 三二吧.
+_LETTERS_AFTER = re.compile(
+    rf"[\-_]?[A-Z0-9]{{1,8}}(?:[\-_][A-Z0-9]{{1,8}})?|(?<=[零一二三四五六七八九]){SLIP}(?=[，,。、；;！!？?\s]|$)"
+)
 
 
 def find_numbers(text: str) -> list[TextSpan]:
@@ -73,7 +79,7 @@ def has_valid_check(number: str) -> bool:
 def _by_shape(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
     before: Run | None = None
     for run in runs:
-        found = [*_ids(run), *_telephones(run)]
+        found = list(_whole_run(text, run, [*_ids(run), *_telephones(run)]))
         for span in found:
             begun = before is not None and _is_false_start(text, before, run)
             start = before.start if before is not None and begun else span.start
@@ -81,7 +87,9 @@ def _by_shape(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
         before = run
         if not found and _is_long(text, run):
             kind: Kind = "phone" if run.digits[0] in "01" and len(run.digits) < 14 else "id_number"
-            yield TextSpan(kind, run.start, run.end, 0.5, "long-number")
+            yield TextSpan(
+                kind, run.start - (text[run.start - 1 : run.start] == "+"), run.end, 0.5, "long-number"
+            )
 
 
 def _is_long(text: str, run: Run) -> bool:
@@ -90,12 +98,25 @@ def _is_long(text: str, run: Run) -> bool:
     return (
         size >= _LONG
         and not run.cardinals
-        and size >= 2.5 * run.groups
+        and size >= (2.5 if _is_read_out(text, run) else 3) * run.groups
         and not _DAY.fullmatch(run.digits)
         and run.digits not in "1234567890"
+        and "/" not in (text[run.start - 1 : run.start], text[run.end : run.end + 1])
         and not UNIT.match(text, run.end)
         and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
+        and not (len(run.parts[0]) < 4 and "A" <= text[run.start - 1 : run.start] <= "Z")  # B12
+        and not _OF_BLOOD.search(text[max(0, run.start - 8) : run.start])
+    )
+
+
+def _is_read_out(text: str, run: Run) -> bool:
+    """Whether the run is no list of measured values: these have three digits at most and none is said twice."""
+    parts = run.parts
+    return bool(
+        max(map(len, parts)) > 3
+        or any(len(one) == 3 and one == other for one, other in pairwise(parts))
+        or _READ_OUT.search(text, run.start, run.end)
     )
 
 
@@ -106,7 +127,7 @@ def _is_false_start(text: str, before: Run, run: Run) -> bool:
 
 
 def _ids(run: Run) -> Iterator[TextSpan]:
-    for match in _ID.finditer(run.digits):
+    for match in _everywhere(_ID, run.digits):
         sure = has_valid_check(match[0])
         why = "check-sum" if sure else "number-with-birth-date"
         yield _part(run, match, "id_number", 1.0 if sure else 0.9, why)
@@ -117,16 +138,35 @@ def _ids(run: Run) -> Iterator[TextSpan]:
 
 def _telephones(run: Run) -> Iterator[TextSpan]:
     for pattern, why in ((_MOBILE, "mobile-number"), (_LANDLINE, "area-code")):
-        for match in pattern.finditer(run.digits):
+        for match in _everywhere(pattern, run.digits):
             if _stands_alone(run, match) and run.cardinals <= len(match[0]) // 2:
-                yield _with_extension(run, _part(run, match, "phone", 0.9, why), match.end())
+                yield _part(run, match, "phone", 0.9, why)
 
 
-def _with_extension(run: Run, span: TextSpan, end: int) -> TextSpan:
-    """The few digits behind a number of a house belong to it: 010-58881234-603, 转 8012."""
-    if span.why == "area-code" and len(run.digits) - end <= _EXTENSION:
-        return replace(span, end=run.end)
-    return span
+def _everywhere(pattern: re.Pattern[str], digits: str) -> Iterator[re.Match[str]]:
+    """The matches that overlap too: 133 133 0741… holds a number from its second group on."""
+    return (match for place in range(len(digits)) if (match := pattern.match(digits, place)))
+
+
+def _whole_run(text: str, run: Run, found: Sequence[TextSpan]) -> Iterator[TextSpan]:
+    """The spans with the digits around them that were said in the same go.
+
+    They are an extension, a group said twice or one that was corrected (一三八 五七七 不对 五七九 …), which leaves
+    the rest of the number behind the first eleven digits. What counts or measures is none: …, 三天; 120/80, ….
+    """
+    spans = sorted(found, key=lambda span: span.start)
+    for place, span in enumerate(spans):
+        following = run.starts.index(spans[place + 1].start) if place + 1 < len(spans) else len(run.digits)
+        start, end = span.start, max(span.end, run.ends[max(following, 1) - 1])
+        if place == 0 and text[run.start - 1 : run.start] != "/" and run.starts.index(start) > 1:
+            start = start if "\n" in text[run.start : start] else run.start
+        if (
+            "\n" in text[span.end : end]
+            or end == run.end
+            and (UNIT.match(text, end) or text[end : end + 1] == "/")
+        ):
+            end = span.end
+        yield replace(span, start=start, end=end)
 
 
 def _stands_alone(run: Run, match: re.Match[str]) -> bool:
@@ -247,5 +287,8 @@ def _named_after(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
         while first and _DATED_GAP.fullmatch(text, runs[first - 1].end, runs[first].start):
             first -= 1
         count = sum(len(each.digits) for each in runs[first : place + 1])
-        if count >= max(4, kind.least) and (bridge[0].strip("，,。.、 ") or count >= 6):
+        sure = (
+            count >= 6 or bridge[0].strip("，,。.、 ") or _TAIL.search(text, max(0, run.start - 6), run.start)
+        )
+        if count >= max(4, kind.least) and sure:
             yield TextSpan(kind.kind, runs[first].start, run.end, 0.6, "named-after")

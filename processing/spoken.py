@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from opencc import OpenCC
 
@@ -20,19 +21,38 @@ _VALUES = {
 DIGIT = f"[{''.join(_VALUES)}]"
 # What recognisers write for 幺 (yāo); a digit only in the middle of a number or in front of a long one.
 _MISHEARD_ONE = "要腰妖邀夭吆"
+# And for other digits; one only between two Chinese numerals and two more (一三八起五六三二).
+_SLIPS = {
+    character: value
+    for value, said in (
+        ("0", "林玲"),
+        ("2", "儿而"),
+        ("3", "山散"),
+        ("4", "似"),
+        ("5", "无舞"),
+        ("6", "流留"),
+        ("7", "起"),
+        ("8", "吧爸巴"),
+        ("9", "就酒久"),
+    )
+    for character in said
+}
+_NUMERAL = "[零〇一幺二三四五六七八九]"
+SLIP = f"[{''.join(_SLIPS)}]"
 FILLER = (
     "(?:(?:前|后|末|最后|中间)[二三四五六七八]位(?:数|数字)?|然后|那个|这个|就是|接着|后面|前面|再来|还有|完了|中间|最后|杠|横|转|再|嗯|呃|"
-    "额|啊|哦|噢|对|是|哎|唉|诶|呢|吧|嘛|哈)"
+    "额|啊|哦|噢|对|是|哎|唉|诶|呢|吧|嘛|哈|我?[说念记看读]错了?|错了|不[是对]|不不|应该|等等|等一下|重来|再[说念]一遍)"
 )
 PAUSE = r"[\s\-—–―－~·,，。、…;；!！?？()（）*“”\"]"
 GAP = rf"(?:{PAUSE}|{FILLER}|(?<=\d\d\d)\.){{0,8}}"
 _TENS = "[一二三四五六七八九]?十[一二三四五六七八九]?"
 _HUNDREDS = "[一二三四五六七八九]百(?:零?[一二三四五六七八九](?:十[一二三四五六七八九]?)?)?"
 _TOKEN = re.compile(
-    rf"(?P<times>[两二三四五六2-6])个(?P<same>{DIGIT})(?![十百千万个])"
+    rf"(?P<times>[两二三四五六七2-7]个|[俩仨])(?P<same>{DIGIT})(?![十百千万个])"
     rf"|(?P<cardinal>{_HUNDREDS}|{_TENS})"
     rf"|(?P<digit>{DIGIT}(?!位))"
     rf"|(?P<misheard>(?<={DIGIT})[{_MISHEARD_ONE}](?={DIGIT})|[{_MISHEARD_ONE}](?=(?:{GAP}{DIGIT}){{8}}))"
+    rf"|(?P<slip>(?<={_NUMERAL}{_NUMERAL}){SLIP}(?={_NUMERAL}{_NUMERAL}))"
     rf"|(?P<check>大写的?X|X|叉|[艾埃爱]克斯)"
 )
 _GAP = re.compile(GAP)
@@ -61,6 +81,12 @@ class Run:
     @property
     def groups(self) -> int:
         return 1 + sum(self.is_edge(place) for place in range(1, len(self.digits)))
+
+    @property
+    def parts(self) -> list[str]:
+        """The groups."""
+        edges = [place for place in range(len(self.digits) + 1) if self.is_edge(place)]
+        return [self.digits[before:after] for before, after in pairwise(edges)]
 
     def is_edge(self, place: int) -> bool:
         """Whether a group can begin in front of the digit ``place``: at both ends and after a pause."""
@@ -111,12 +137,19 @@ def digit_runs(text: str) -> list[Run]:
 
 def _value(match: re.Match[str]) -> str:
     if match["times"]:
-        return _VALUES[match["same"]] * int(_VALUES[match["times"]])
+        return _VALUES[match["same"]] * _times(match["times"])
     if match["cardinal"]:
         return str(cardinal(match["cardinal"]))
     if match["check"]:
         return "X"
+    if match["slip"]:
+        return _SLIPS[match["slip"]]
     return "1" if match["misheard"] else _VALUES[match["digit"]]
+
+
+def _times(said: str) -> int:
+    """How often a digit is said: 三个, or 俩 and 仨."""
+    return {"俩": 2, "仨": 3}.get(said[0]) or int(_VALUES[said[0]])
 
 
 def cardinal(said: str) -> int:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from pypinyin import lazy_pinyin
+
 from processing.identifiers import find_identifiers
 from processing.names import RegisteredName
 from processing.textspan import Kind
@@ -141,7 +143,7 @@ def _sentence(chance: random.Random, kind: Kind, held_back: bool) -> Sentence:
 
 def _said(chance: random.Random, digits: str, groups: Sequence[int]) -> str:
     """``digits`` in one of the ways people write or say them."""
-    way = chance.randrange(8)
+    way = chance.randrange(10)
     parts, at = [], 0
     for size in groups:
         parts.append(digits[at : at + size])
@@ -160,8 +162,24 @@ def _said(chance: random.Random, digits: str, groups: Sequence[int]) -> str:
     spoken = [_aloud(chance, part) for part in parts]
     if way == 5:
         return "".join(spoken)
+    if way == 6:
+        return "，".join(_repeats(chance, part) for part in parts)
+    if way == 7:
+        place = chance.randrange(1, len(spoken)) if len(spoken) > 1 else 0
+        wrong = _aloud(chance, "".join(str(9 - int(digit)) for digit in parts[place] if digit != "X"))
+        first = chance.choice((spoken[place] + "，", wrong + "，不对，", wrong + "，说错了，"))
+        return "，".join([*spoken[:place], first + spoken[place], *spoken[place + 1 :]])
     return "".join(
         part + (chance.choice(_FILLERS) if n < len(spoken) - 1 else "") for n, part in enumerate(spoken)
+    )
+
+
+def _repeats(chance: random.Random, digits: str) -> str:
+    """三个八 for 888."""
+    return re.sub(
+        r"(\d)\1\1+|(.)",
+        lambda m: f"{_SPOKEN[str(len(m[0]))]}个{_SPOKEN[m[1]]}" if m[1] else _aloud(chance, m[0]),
+        digits,
     )
 
 
@@ -188,6 +206,10 @@ def _part_of_id(chance: random.Random, _person: Sequence[str]) -> str:
 def _mobile(chance: random.Random, _person: Sequence[str]) -> str:
     digits = f"1{chance.choice('35789')}{chance.randint(0, 999_999_999):09}"
     return _said(chance, digits, chance.choice(((3, 4, 4), (3, 3, 5), (4, 4, 3))))
+
+
+def _tail(chance: random.Random, _person: Sequence[str]) -> str:
+    return _aloud(chance, f"{chance.randint(0, 9999):04}")
 
 
 def _landline(chance: random.Random, _person: Sequence[str]) -> str:
@@ -284,6 +306,26 @@ def _address(chance: random.Random, _person: Sequence[str]) -> str:
     return chance.choice(forms)
 
 
+def _home(chance: random.Random, _person: Sequence[str]) -> str:
+    estate = chance.choice(
+        ("富力又一城", "西山枫林", "铁道部家属院", "橡树湾", "翠微西里", "首开国风美唐", "")
+    )
+    building, unit = chance.randint(1, 40), _SPOKEN[str(chance.randint(1, 6))]
+    room = _aloud(chance, f"{chance.randint(1, 28)}0{chance.randint(1, 8)}")
+    ways = (
+        f"{building}号楼{unit}单元{room}",
+        f"{building}栋{room}",
+        f"{building}楼{unit}门{room}",
+        f"{building}号楼{room}室",
+    )
+    return estate + chance.choice(ways)
+
+
+def _other_date(chance: random.Random, _person: Sequence[str]) -> str:
+    """The second date of one and the same birth: on paper one, in truth another."""
+    return f"{_years(str(chance.randint(1935, 1999)))}年{chance.choice(_MONTHS)}月初{chance.choice(_MONTHS)}"
+
+
 def _short_address(chance: random.Random, _person: Sequence[str]) -> str:
     return chance.choice(
         ("望京花园", "龙泽苑小区", "帽儿胡同", "朝阳区", "李家庄村", "河北保定", "通州区梨园镇", "和平里东街")
@@ -312,6 +354,16 @@ def _small(chance: random.Random, person: Sequence[str]) -> str:
     return chance.choice("小老") + person[0][:1]
 
 
+def _nick(chance: random.Random, person: Sequence[str]) -> str:
+    return chance.choice("小阿") + person[0][-1]
+
+
+def _latin(_chance: random.Random, person: Sequence[str]) -> str:
+    """As a passport has it."""
+    syllables = [syllable.capitalize() for syllable in lazy_pinyin(person[0])]
+    return f"{syllables[0]} {''.join(syllables[1:]).capitalize()}"
+
+
 def _given(_chance: random.Random, person: Sequence[str]) -> str:
     return person[1][-2:] if len(person[1]) > 2 else person[1]
 
@@ -319,13 +371,13 @@ def _given(_chance: random.Random, person: Sequence[str]) -> str:
 _SAID: dict[str, Callable[[random.Random, Sequence[str]], str]] = {
     "name": _name, "relative": _relative, "alike": _alike, "called": _called, "small": _small, "given": _given,
     "id_number": _id_number, "part_of_id": _part_of_id, "mobile": _mobile, "landline": _landline, "local": _local_line,
-    "birth_date": _date, "day": _day, "year": _year, "address": _address, "short_address": _short_address,
+    "birth_date": _date, "other_date": _other_date, "home": _home, "tail": _tail, "nick": _nick, "latin": _latin, "day": _day, "year": _year, "address": _address, "short_address": _short_address,
     "record_number": _record, "insurance_number": _insurance, "wechat": _wechat, "plate": _plate,
 }  # fmt: skip
 _KINDS = {
     "relative": "name", "alike": "name", "called": "name", "small": "name", "given": "name", "part_of_id": "id_number",
     "mobile": "phone", "landline": "phone", "local": "phone", "day": "birth_date", "year": "birth_date",
-    "short_address": "address",
+    "short_address": "address", "home": "address", "other_date": "birth_date", "tail": "phone", "nick": "name", "latin": "name",
 }  # fmt: skip
 
 # Each kind: wordings to tune by, and wordings held back.
@@ -334,61 +386,63 @@ _WORDINGS: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {
         (
             "我叫{name}，今年五十六了", "患者{name}，女，主诉失眠两个月", "{name}请到三诊室", "这是我爱人{relative}，陪我来的",
             "{called}您好，最近睡得怎么样", "{small}啊，你把上次的方子拿出来", "{alike}来了没有", "病历上写的是{alike}",
-            "您是{name}吧？把舌头伸出来", "{given}，你去给妈倒杯水", "姓名：{name}，性别：女", "{called}，您这个脉弦细", "我女儿{relative}昨天也来看过",
+            "让{small}先看吧，我不急", "上周{small}吃了七副药", "我同事{small}也在您这儿看", "{nick}，张嘴，我看看嗓子",
+            "护照拼音是{latin}", "您是{name}吧？把舌头伸出来", "{given}，你去给妈倒杯水", "姓名：{name}，性别：女", "{called}，您这个脉弦细", "我女儿{relative}昨天也来看过",
         ),
         (
             "下一位，{name}", "{called}今天气色好多了", "您就是{alike}对吧", "大夫，我是{name}的家属", "我老伴叫{relative}，在门口等着",
             "请{alike}到窗口取药", "给{name}开七副药", "{small}，坐这儿来", "{given}你别着急，慢慢说", "我妈{relative}七十八岁",
             "上回{called}说吃了药胃不舒服", "名字怎么写？{name}", "{relative}是我儿子", "那{alike}的复诊约在下周三",
+            "同学们看{called}的舌苔", "跟{small}讲清楚不能停药", "你们别吵{small}了", "我们家{nick}从小就爱咳嗽", "听{name}讲讲怎么得的病", "处方笺上填{name}",
         ),
     ),
     "id_number": (
         (
             "我身份证号是{id_number}", "{id_number}，这是我的身份证", "身份证号码：{id_number}", "您报一下身份证。{id_number}", "证件号{id_number}，没错吧",
-            "身份证号是{part_of_id}，后面的我记不清了", "登记用的是{id_number}", "我念给你啊，{id_number}",
+            "身份证号是{part_of_id}，后面的我记不清了", "登记用的是{id_number}", "身份证输一下，{id_number}，慢点儿", "我念给你啊，{id_number}",
         ),
         (
             "身份证我背得下来，{id_number}", "您记一下，{id_number}，别记错了", "挂号的时候填{id_number}", "他的身份证号码呢是{id_number}",
-            "身份证前面几位是{part_of_id}，后边看不清", "号是{id_number}，是我爱人的", "ID：{id_number}", "输入{id_number}就能查到",
+            "身份证前面几位是{part_of_id}，后边看不清", "号是{id_number}，是我爱人的", "ID：{id_number}", "拿我妈的身份证挂的，{id_number}，您核对", "输入{id_number}就能查到",
         ),
     ),
     "phone": (
         (
             "我电话是{mobile}", "手机号{mobile}，微信也是这个", "有事打{mobile}找我女儿", "家里座机{landline}", "联系方式：{mobile}", "{mobile}，您记下了吗",
-            "您打我家里电话，{local}", "电话{landline}转8012", "留个手机吧，{mobile}",
+            "手机尾号{tail}，您查查", "我再说一遍，{mobile}", "您打我家里电话，{local}", "电话{landline}转8012", "留个手机吧，{mobile}",
         ),
         (
             "号码您存一下，{mobile}", "我儿子的手机是{mobile}", "晚上可以拨{landline}", "药到了就打{mobile}", "我给您念，{mobile}", "他单位的座机是{local}",
-            "紧急联系人{mobile}", "要是不舒服就给我打，{mobile}", "快递留的{mobile}", "办公室{landline}",
+            "紧急联系人{mobile}", "要是不舒服就给我打，{mobile}", "快递留的{mobile}", "您手机后四位是{tail}吧", "晚上打家里{local}", "刚才说错了，是{mobile}", "办公室{landline}",
         ),
     ),
     "birth_date": (
         (
             "我是{birth_date}生的", "出生日期：{birth_date}", "您生日是哪天？{birth_date}", "我{birth_date}出生", "我生日是{day}", "他生于{birth_date}，属马",
-            "我是{year}生人", "出生年月{birth_date}",
+            "我是{year}生人", "身份证上写的是{birth_date}，实际上是{other_date}", "您{year}的吧？对", "出生年月{birth_date}",
         ),
         (
             "孩子的生日{birth_date}", "我妈{birth_date}出生的", "生日嘛，{day}", "患者{birth_date}生，汉族", "您哪年出生的？{year}", "我是{birth_date}的，属猴",
-            "他是{year}出生的", "身份证上出生日期是{birth_date}", "阴历{day}的生日",
+            "他是{year}出生的", "我{year}生的，老三届", "出生日期是{birth_date}，其实应该是{other_date}", "身份证上出生日期是{birth_date}", "阴历{day}的生日",
         ),
     ),
     "address": (
         (
             "我家住在{address}", "住址：{address}", "药寄到{address}就行", "我住{short_address}", "地址是{address}", "家在{short_address}，过来要一个小时",
-            "现住{address}", "快递送到{address}，放门口", "{address}，您记一下",
+            "现住{address}", "快递送到{address}，放门口", "家里是{home}，没电梯", "我们搬到{home}有三年了", "{address}，您记一下",
         ),
         (
-            "我们搬到{address}了", "家庭住址{address}", "现在租在{short_address}", "您给我邮到{address}吧", "户口在{address}", "我从{address}过来的",
+            "我们搬到{address}了", "住{home}，一楼潮得很", "药请快递{home}", "家庭住址{address}", "现在租在{short_address}", "您给我邮到{address}吧", "户口在{address}", "我从{address}过来的",
             "她住在{short_address}那边", "老家是{short_address}的", "收件地址写{address}",
         ),
     ),
     "record_number": (
         (
             "病历号是{record_number}", "门诊号：{record_number}", "我的住院号{record_number}", "就诊卡号是{record_number}，您查查", "病案号{record_number}",
-            "{record_number}是我的病历号", "登记号为{record_number}",
+            "{record_number}是我的病历号", "病例号{record_number}", "预约码{record_number}，短信里有", "登记号为{record_number}",
         ),
         (
-            "就诊卡号您念一下？{record_number}", "病历本上的号是{record_number}", "查一下门诊号{record_number}的片子", "住院号码：{record_number}", "卡号{record_number}",
+            "就诊卡号您念一下？{record_number}", "病历本上的号是{record_number}", "查一下门诊号{record_number}的片子", "住院号码：{record_number}", "卡号{record_number}", "检查号{record_number}，片子在系统里",
             "我那个病历号呢，是{record_number}", "档案号{record_number}",
         ),
     ),
@@ -402,10 +456,10 @@ _WORDINGS: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "wechat": (
         (
-            "我微信号是{wechat}", "加我微信{wechat}", "微信：{wechat}", "您搜{wechat}，那是我的微信", "微信号{wechat}，备注看病",
+            "我微信号是{wechat}", "加我微信{wechat}", "微信：{wechat}", "您搜{wechat}，那是我的微信", "我的微信 {wechat} 头像是朵花", "微信号{wechat}，备注看病",
         ),
         (
-            "加个微信吧，{wechat}", "我的微信你记一下啊，{wechat}", "{wechat}是我微信号", "舌头照片发微信{wechat}", "微信ID是{wechat}",
+            "加个微信吧，{wechat}", "我的微信你记一下啊，{wechat}", "{wechat}是我微信号", "舌头照片发微信{wechat}", "微信{wechat}，回头把方子发过去", "微信ID是{wechat}",
         ),
     ),
     "plate": (
@@ -474,7 +528,8 @@ _LOOK_ALIKES: tuple[Sequence[str], Sequence[str]] = (
         "脉沉细，关脉弱", "老年人睡五六个小时够了", "吃到第三四天就好了", "T38.5，P92，R20，BP130/85", "体重一百三十八斤，身高一米七五", "大便一天三四次，不成形",
         "{herb}、{herb}各{dose}", "一二三四五六七，数着呼吸", "月经二十八九天来一次", "末次月经{visit}", "白细胞{lab}，血红蛋白132", "还有三十二个号，前面二十个",
         "挂号费{price}", "这是先生常用的{formula}", "方子里{herb}去掉，加{herb}", "七八点钟睡，四五点醒", "腰4、5椎间盘突出", "颈5、6、7有骨刺", "左边第三、四肋疼",
-        "房颤十二年，糖尿病八年",
+        "房颤十二年，糖尿病八年", "量了三次，152、90、148、88、150、91", "糖类抗原199是94577", "李时珍说{herb}甘温", "蒲辅周老先生治热病", "王叔和脉经二十四脉",
+        "伤寒论第三十八条大青龙汤证", "{point}直刺一寸五分", "山西老陈醋", "谢谢大夫", "住得近，走路十分钟",
     ),
     (
         "{herb}减到{dose}，别的不动", "早上血压{pressure}，晚上低一点", "约{time}做B超", "下次{visit}过来", "取{point}、{point}，平补平泻", "{age}，绝经{days}",
@@ -485,6 +540,7 @@ _LOOK_ALIKES: tuple[Sequence[str], Sequence[str]] = (
         "出院{days}了", "住三楼没电梯", "村里人都这么吃", "走路十五分钟到地铁", "右关弦滑，尺脉弱", "一晚上醒七八回", "第五六天开始退烧", "HR88，SpO2 97%", "腰围九十六，体重下降五六斤",
         "小便一晚上三四次", "{herb}和{herb}是一对", "从一数到十，慢慢吐气", "周期三十二天，经期五六天", "预产期{visit}", "尿酸四百八十六，肌酐{lab}", "排到三十七号了", "一盒三十六块五，吃{days}",
         "老先生传下来的{formula}", "{herb}有补气的作用", "两三点钟必醒", "骶1、2有隐裂", "胸12压缩", "高血压十五六年", "批准文号国药准字Z11020001", "药瓶批号20260112", "坐标三二一四五六，机器编号",
-        "生黄芪三十，炒白术十五，{times}",
+        "生黄芪三十，炒白术十五，{times}", "测了三天，130 79 166 91 125 68", "维生素B12是350", "张景岳的左归右归", "孙思邈千金方治消渴", "李东垣的脾胃论",
+        "四君子、四物、八珍、十全大补", "灸{point}三壮", "同学们先谈谈感受", "到二号楼一层药房", "坐特8路公交车来的", "国家标准GB/T 16751.2",
     ),
 )  # fmt: skip

@@ -96,6 +96,94 @@ def test_a_number_begun_and_said_again_is_hidden_from_the_first_try() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "一三九，五七二零，不对，五七二幺，八八六四",
+        "幺五幺啊幺二三四，幺二三四啊九二七九",
+        "133，133 07 41 38 09",
+        "零一零，零一零，八四二四，六七七二",
+        "幺三八俩零六四仨八二一",
+        "一三八零起五六三二八一",
+    ],
+)
+def test_a_telephone_number_is_hidden_with_what_was_corrected_repeated_or_misheard(text: str) -> None:
+    assert found(text) == [("phone", text)]
+
+
+@pytest.mark.parametrize("text", ["我手机一三八一二三四五六七八，三天后来", "一三八一二三四五六七八，120/80"])
+def test_what_is_counted_behind_a_telephone_number_is_left(text: str) -> None:
+    assert [kind for kind, _ in found(text)] == ["phone"]
+    assert text[-4:] not in found(text)[0][1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["量了三次，110 72、133 78、112 92", "糖类抗原199是94577", "叶酸六点零B12 91608", "161、85、169/84"],
+)
+def test_a_row_of_measured_values_is_no_number_of_anybody(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("老黄今天气色比上次强多了", "老黄"),
+        ("上次老高吃了七副药", "老高"),
+        ("给小孙扎阴陵泉", "小孙"),
+        ("今天麻阿姨的脉象", "麻阿姨"),
+        ("哎呀建国，你这个脉有力了", "建国"),
+        ("上礼拜丽华发烧", "丽华"),
+        ("护照是Zhao Shulan", "Zhao Shulan"),
+        ("赵淑，赵淑兰来了", "赵淑，赵淑兰"),
+    ],
+)
+def test_whoever_is_registered_is_known_by_what_people_say(text: str, said: str) -> None:
+    names = ("黄莉", "高良才", "孙德福", "麻玉珍", "李建国", "彭丽华", "赵淑兰")
+    assert ("name", said) in found(text, *names, terms=(*TERMS, "天麻", "阴陵泉"))
+
+
+@pytest.mark.parametrize(
+    ("text", "registered"),
+    [
+        ("李时珍说刘寄奴甘温", "李时真"),
+        ("王叔和脉经二十四脉", "王芳"),
+        ("血压老高，吃着药", "高良才"),
+        ("谢谢老师", "谢春梅"),
+        ("山西老陈醋", "陈平安"),
+    ],
+)
+def test_physicians_of_old_and_everyday_words_are_no_patient(text: str, registered: str) -> None:
+    assert found(text, registered) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("身份证上出生是1989/6/14，实际上是1954年10月7号", ["1989/6/14", "1954年10月7号"]),
+        ("出生日期填幺九六零啊零八啊幺二", ["幺九六零啊零八啊幺二"]),
+        ("我五二年三月八号就满七十了", ["五二年三月八号"]),
+        ("今年七十二了，五四年的", ["五四年"]),
+    ],
+)
+def test_a_birth_date_is_known_by_the_words_around_it(text: str, said: list[str]) -> None:
+    assert found(text) == [("birth_date", date) for date in said]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("药邮到富力又一城三十四号楼四单元四零三，到付", "富力又一城三十四号楼四单元四零三"),
+        ("我们小区的21栋202", "21栋202"),
+        ("住翠微西里1203", "翠微西里1203"),
+        ("家住贵州毕节威宁县迤那镇，一年来两趟", "贵州毕节威宁县迤那镇"),
+        ("我住五零二室", "五零二室"),
+    ],
+)
+def test_a_home_is_hidden_whatever_its_estate_is_called(text: str, said: str) -> None:
+    assert any(kind == "address" and said in place for kind, place in found(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "天津市和平区南京路189号津汇广场1座",
         "河北省保定市竞秀区百花东路126号学府家园8-2-1102",
         "丰台区马家堡西路15号时代风帆大厦2区608",
