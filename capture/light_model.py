@@ -25,7 +25,7 @@ NOISE = 0.003  # of a value: flare, uneven light, a chart that is not the publis
 NOISE_FLOOR = 0.0003  # of white
 NEIGHBOURS = 300
 COVERAGE = 0.98
-UNSEEN = 1.3  # lamps that are not in the library are told worse than those that are
+UNSEEN = 1.6  # lamps that are not in the library are told worse than those that are
 UV_STEP = 1e-4
 LIKENESS = 0.999
 LIKENESS_EVERY = 7
@@ -46,7 +46,7 @@ class White:
     is_familiar: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """``values`` (n, 25, 3): white and the chart's 24 patches as cameras see them under lamps of ``whites`` (n, 3)."""
 
@@ -56,18 +56,18 @@ class Model:
     def white(self, seen: Floats, spread: Floats) -> White:
         """The light behind ``seen`` (25, 3), nan where nothing usable was; ``spread`` is its standard uncertainty."""
         used = np.isfinite(seen)
-        z = beside_card(self.values, used)[:, used]
+        z, squares, cross = _moments(self, used.tobytes())
         target = beside_card(seen[None], used)[0][used]
         scale = float(np.median(target / np.maximum(z.mean(axis=0), 1e-9)))
         doubt = (NOISE * np.abs(target)) ** 2 + (NOISE_FLOOR * target[:3].mean()) ** 2 + spread[used] ** 2
-        moment = z.T @ z / len(z) + np.diag(doubt / scale**2)
-        weights = np.linalg.solve(moment, z.T @ self.whites / len(z))
+        moment = squares + np.diag(doubt / scale**2)
+        weights = np.linalg.solve(moment, cross)
         xyz = target @ weights
         some = z[::LIKENESS_EVERY]
         likeness = _distance(some, moment) / np.maximum((some @ weights)[:, 1], 1e-9) ** 2
         limit = LIKENESS_FACTOR * np.quantile(likeness, LIKENESS)
         own = float(_distance(target[None], moment)[0]) / max(xyz[1], 1e-9) ** 2
-        near = _nearest(z @ weights, xyz)
+        near = _nearest(z, target / scale, doubt / scale**2)
         slopes = _slopes(xyz)
         mired, duv, luminance = _errors(z[near] @ weights, self.whites[near], slopes)
         noise = weights * spread[used][:, None]
@@ -80,6 +80,14 @@ class Model:
             float(np.hypot(luminance, 2 * noise_luminance)),
             own <= limit,
         )
+
+
+@lru_cache(maxsize=2)
+def _moments(model: Model, used: bytes) -> tuple[Floats, Floats, Floats]:
+    """What of ``values`` is used, (n, m), and its mean products with itself (m, m) and with the whites (m, 3)."""
+    chosen = np.frombuffer(used, dtype=bool).reshape(25, 3)
+    z = beside_card(model.values, chosen)[:, chosen]
+    return z, z.T @ z / len(z), z.T @ model.whites / len(z)
 
 
 def beside_card(values: Floats, used: NDArray[np.bool_]) -> Floats:
@@ -122,8 +130,10 @@ def _distance(z: Floats, moment: Floats) -> Floats:
     return np.asarray((z * np.linalg.solve(moment, z.T).T).sum(axis=1), dtype=np.float64)
 
 
-def _nearest(whites: Floats, xyz: Floats) -> NDArray[np.intp]:
-    return np.argpartition(((uv_of(whites) - uv_of(xyz)) ** 2).sum(axis=1), NEIGHBOURS)[:NEIGHBOURS]
+def _nearest(z: Floats, target: Floats, variance: Floats) -> NDArray[np.intp]:
+    """Which of ``z`` (n, m) look most like ``target`` (m,), measured in its own noise, brightness apart."""
+    looks = z * (target.sum() / z.sum(axis=1))[:, None]
+    return np.argpartition(((looks - target) ** 2 / variance).sum(axis=1), NEIGHBOURS)[:NEIGHBOURS]
 
 
 def _errors(found: Floats, true: Floats, slopes: Floats) -> tuple[float, float, float]:

@@ -29,8 +29,8 @@ NOISES = (0.002, 0.005, 0.01, 0.02)  # of a patch
 NOISE_FLOOR_SHARE = 0.1  # of the same, of the mean patch
 EYE_VARIANCE = 100.0
 ROUGH, ROUGH_NM = 0.03, 20.0  # what the invented cameras are too regular for
-SOFTENED = 0.5
-BELIEVED = 4.0  # of log likelihood: what is this far below the best is not drawn
+SOFTENED = 0.25
+BELIEVED = 8.0  # of log likelihood: what is this far below the best is not drawn
 
 
 @dataclass(frozen=True)

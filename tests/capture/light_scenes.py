@@ -22,6 +22,9 @@ LIGHTS = (
     "LED-B1", "LED-B2", "LED-B3", "LED-B4", "LED-B5", "LED-BH1", "LED-V1", "LED-V2",
 )  # fmt: skip
 
+# Further ones of the CIE: daylight and fluorescent lamps of 15:2018 that nobody calibrates with.
+FURTHER = ("D75", *(f"FL3.{number}" for number in range(1, 16)))
+
 
 @cache
 def light_of(name: str) -> Any:
