@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.light_card import Card, Floats, Unusable, find_card
+from capture.light_card import WITNESS_SPREAD, Card, Floats, Pictures, Unusable, find_card, shares_of
+from capture.light_chart import NEUTRAL, Chart
 from capture.light_drift import is_tint_drifting
+from capture.light_model import White, model_from
 from capture.light_setup import Calibration, Light
 from capture.spectrum import whites_of
+from config.errors import CalibrationRejected
 
 # IEC 61966-2-1, linear sRGB to CIE XYZ, Y of white = 1.
 SRGB_TO_XYZ: Floats = np.array(
@@ -53,15 +56,64 @@ def read_card(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], light: 
             raise Unusable("no_card")
     if light.surroundings and is_tint_drifting(pictures[0], setup.response):
         raise Unusable("mixed_light")
-    matrix = to_xyz(setup)
-    lux, lux_spread = _lux(card, matrix, setup, light.reflectance)
-    colour = _colour(card, matrix, setup)
+    if setup.seen:
+        lux, lux_spread, colour = _by_model(pictures, card, setup, light.reflectance)
+    else:
+        matrix = to_xyz(setup)
+        lux, lux_spread = _lux(card, matrix, setup, light.reflectance)
+        colour = _colour(card, matrix, setup)
     if not np.isfinite(colour).all() or abs(colour[1]) > DUV_MAX:
         raise Unusable("not_white")
     if not CCT_RANGE_K[0] < colour[0] < CCT_RANGE_K[1]:
         raise Unusable("not_white")
     cct_k, duv, cct_spread_k, duv_spread = (float(value) for value in colour)
     return CameraReading(lux, lux_spread, cct_k, duv, cct_spread_k, duv_spread)
+
+
+def _by_model(
+    pictures: Pictures, card: Card, setup: Calibration, reflectance: float
+) -> tuple[float, float, Floats]:
+    """Illuminance and its expanded uncertainty, lx; CCT, Duv and theirs (4,)."""
+    white = _white(pictures, card, setup)
+    lux = float(
+        np.pi * setup.k * white.xyz[1] * setup.f_number**2 / (setup.exposure_s * setup.iso) / reflectance
+    )
+    lux_spread = lux * float(np.hypot(setup.lux_uncertainty, white.luminance))
+    cct_k, duv = whites_of(white.xyz[None])[0]
+    mired = np.hypot(white.mired, setup.cct_uncertainty_k * 1e6 / STATED_AT_K**2)
+    cct_spread_k = mired * cct_k**2 / 1e6
+    return lux, lux_spread, np.array([cct_k, duv, cct_spread_k, np.hypot(white.duv, setup.duv_uncertainty)])
+
+
+def _white(pictures: Pictures, card: Card, setup: Calibration) -> White:
+    """By the chart too where it is in view, and looks as it may under some light; else by the card alone."""
+    model = model_from(setup.seen, setup.spectra)
+    values, spread = np.full((25, 3), np.nan), np.zeros((25, 3))
+    values[0] = card.mean
+    spread[0] = np.hypot(card.quarters.std(axis=0, ddof=1) / 2, card.step / np.sqrt(12))
+    chart = _chart(pictures, setup)
+    if chart is not None:
+        with_chart = np.vstack([values[:1], chart.light(setup.response)])
+        _prove_same_light(card, with_chart[1:])
+        found = model.white(with_chart, np.vstack([spread[:1], chart.spread(setup.response)]))
+        if found.is_familiar:
+            return found
+    return model.white(values, spread)
+
+
+def _chart(pictures: Pictures, setup: Calibration) -> Chart | None:
+    """The chart where it lay when the camera was calibrated."""
+    try:
+        return None if setup.chart is None else Chart.of(pictures, setup.chart)
+    except CalibrationRejected:
+        return None
+
+
+def _prove_same_light(card: Card, patches: Floats) -> None:
+    """The chart's greys have the card's colour. Raises Unusable."""
+    greys = shares_of(patches[NEUTRAL])
+    if np.nanmax(np.abs(np.nanmedian(greys, axis=0) - shares_of(card.mean))) > WITNESS_SPREAD:
+        raise Unusable("mixed_light")
 
 
 def to_xyz(setup: Calibration) -> Floats:

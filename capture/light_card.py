@@ -73,14 +73,18 @@ def find_card(
     mean = quarters.mean(axis=0)
     for witness in witnesses:
         other = _patch(pictures, witness, response, WITNESS_MIN_PX).mean(axis=(0, 1))
-        if np.abs(_shares(other) - _shares(mean)).max() > WITNESS_SPREAD:
+        if np.abs(shares_of(other) - shares_of(mean)).max() > WITNESS_SPREAD:
             raise Unusable("mixed_light")
     for picture in (pictures[0], pictures[-1]):
         if not _has_border(linear(_around(picture, region)[0], response), _around(picture, region)[1]):
             raise Unusable("no_card")
-    codes = encode(mean, response)
-    step = linear(np.clip(codes + 0.5, 0, 255), response) - linear(np.clip(codes - 0.5, 0, 255), response)
-    return Card(mean, quarters, step, _surround(pictures[0], region, response))
+    return Card(mean, quarters, code_step(mean, response), _surround(pictures[0], region, response))
+
+
+def code_step(light: Floats, response: Response) -> Floats:
+    """How much linear light one 8-bit step is, at ``light``."""
+    codes = encode(light, response)
+    return linear(np.clip(codes + 0.5, 0, 255), response) - linear(np.clip(codes - 0.5, 0, 255), response)
 
 
 def linear(codes: NDArray[Any], response: Response) -> Floats:
@@ -132,12 +136,13 @@ def _patch(
         raise Unusable("clipped")
     if np.ptp(brightness) > STEADY_SPREAD * brightness.mean():
         raise Unusable("unsteady")
-    if np.ptp(_shares(per_frame), axis=0).max() > STEADY_TINT:
+    if np.ptp(shares_of(per_frame), axis=0).max() > STEADY_TINT:
         raise Unusable("unsteady")
     return np.asarray(light.mean(axis=0), dtype=np.float64)
 
 
-def _shares(colours: Floats) -> Floats:
+def shares_of(colours: Floats) -> Floats:
+    """r, g and b of linear R, G, B (..., 3)."""
     return np.asarray(colours / np.maximum(colours.sum(axis=-1, keepdims=True), 1e-9), dtype=np.float64)
 
 
@@ -160,7 +165,7 @@ def _prove_even(still: Floats, blocks: Floats) -> None:
     # Sixteenths, because the noise of a small block is a light of its own.
     coarse = brightness.reshape(4, BLOCKS // 4, 4, BLOCKS // 4).mean(axis=(1, 3))
     if np.ptp(coarse) > EVEN_SPREAD * coarse.mean():
-        shares = _shares(blocks.reshape(2, BLOCKS // 2, 2, BLOCKS // 2, 3).mean(axis=(1, 3)))
+        shares = shares_of(blocks.reshape(2, BLOCKS // 2, 2, BLOCKS // 2, 3).mean(axis=(1, 3)))
         raise Unusable("mixed_light" if np.ptp(shares, axis=(0, 1)).max() > QUARTER_SPREAD else "uneven")
 
 
@@ -171,11 +176,11 @@ def _prove_one_light(blocks: Floats, region: Region) -> None:
     and would change the white too much within the card or across the picture, the light is mixed.
     """
     quarters = blocks.reshape(2, BLOCKS // 2, 2, BLOCKS // 2, 3).mean(axis=(1, 3)).reshape(4, 3)
-    if np.ptp(_shares(quarters), axis=0).max() > QUARTER_SPREAD:
+    if np.ptp(shares_of(quarters), axis=0).max() > QUARTER_SPREAD:
         raise Unusable("mixed_light")
     y, x = (axis.ravel() for axis in np.mgrid[-0.5 : 0.5 : BLOCKS * 1j, -0.5 : 0.5 : BLOCKS * 1j])
     design = np.column_stack([np.ones_like(x), x, y])
-    shares = _shares(blocks)
+    shares = shares_of(blocks)
     fit = np.linalg.lstsq(design, shares, rcond=None)[0]
     noise = (shares - design @ fit).std(axis=0, ddof=3) / np.sqrt((x**2).sum())
     for slope, size in ((fit[1], region[2] - region[0]), (fit[2], region[3] - region[1])):

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from capture.light_card import Floats
-from capture.spectrum import observer, on_grid, whites_of
+from capture.spectrum import GRID_NM, observer, on_grid, whites_of
 from capture.spectrum_file import Spectrum
 
 Lamp = Literal["daylight", "incandescent", "led", "fluorescent"]
@@ -56,11 +56,12 @@ class Meter:
 
 
 def spectra_of(meter: Meter) -> dict[str, Floats]:
-    """Spectra (471,) that the light may have."""
+    """Spectra (471,) that the light may have, each with the white that the meter showed, Y = 1."""
     import colour
 
     if meter.spectrum is not None:
-        return {"measured": on_grid(meter.spectrum.wavelengths_nm, meter.spectrum.power)}
+        measured = on_grid(meter.spectrum.wavelengths_nm, meter.spectrum.power)
+        return {"measured": measured / (measured @ observer()[:, 1])}
     found: dict[str, Floats] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -75,9 +76,20 @@ def spectra_of(meter: Meter) -> dict[str, Floats]:
             grid = on_grid(np.asarray(light.wavelengths), np.asarray(light.values))
             if abs(1e6 / cct_of(grid @ observer()) - 1e6 / meter.cct_k) < CANDIDATES_MIRED:
                 found[name] = grid
-    if meter.lamp is None:
-        return found
-    return {name: grid for name, grid in found.items() if name.startswith(FAMILIES[meter.lamp])}
+    white = white_of(meter)
+    return {
+        name: _tinted(grid, white)
+        for name, grid in found.items()
+        if meter.lamp is None or name.startswith(FAMILIES[meter.lamp])
+    }
+
+
+def _tinted(spectrum: Floats, white: Floats) -> Floats:
+    """The spectrum behind a smooth filter (a parabola over the wavelength) that gives it that white."""
+    at = (GRID_NM - 560) / 200
+    filters = spectrum * np.vstack([np.ones_like(at), at, at**2])
+    found = np.linalg.solve((filters @ observer()).T, white) @ filters
+    return np.asarray(np.clip(found, 0, None), dtype=np.float64)
 
 
 def white_of(meter: Meter) -> Floats:

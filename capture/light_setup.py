@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
+Level = Annotated[float, Field(ge=0)]
 Row = tuple[float, float, float]
 Region = tuple[float, float, float, float]
 
@@ -29,6 +30,11 @@ class Calibration(_Part):
     Uncertainties are expanded (k = 2): relative for lux, kelvin at 4500 K (and as many mired elsewhere). A camera whose colours are only known under
     one light is trusted less the further it is from there: ``cct_slope`` kelvin more for each kelvin away from
     ``reference_cct_k``. ``surround`` is the card's luminance over that of what lies around it, to know it again.
+
+    ``seen`` is what a camera calibrated on a ColorChecker saw, reading by reading: linear R, G, B of the card and of the
+    24 patches (75 numbers, 0 where cut off), for a luminance of 1; ``spectra`` are those that its light may have had,
+    380 to 780 nm by 5. With them ``matrix`` only shows what the camera is like: :mod:`capture.light_model` measures, the
+    better where the chart still lies at ``chart``, and adds its own uncertainty to these, which are the reference's.
     """
 
     exposure_s: Annotated[float, Field(gt=0, le=10)]
@@ -44,7 +50,20 @@ class Calibration(_Part):
     reference_cct_k: Positive | None = None
     cct_slope: Annotated[float, Field(ge=0, le=10)] = 0.0
     surround: Positive | None = None
+    chart: Region | None = None
+    seen: tuple[Annotated[tuple[Level, ...], Field(min_length=75, max_length=75)], ...] = ()
+    spectra: tuple[tuple[Annotated[tuple[Level, ...], Field(min_length=81, max_length=81)], ...], ...] = ()
     calibrated_on: date | None = None
+
+    @model_validator(mode="after")
+    def _every_sight_has_its_light(self) -> Self:
+        if len(self.seen) != len(self.spectra) or not all(self.spectra):
+            raise ValueError("seen and spectra must be equally many, with a spectrum for each")
+        if any(max(each) <= 0 for light in self.spectra for each in light):
+            raise ValueError("a spectrum must have light")
+        if any(min(each[:3]) <= 0 for each in self.seen):
+            raise ValueError("the first three numbers of seen are the card's and not 0")
+        return self
 
 
 class Sensor(_Part):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -86,12 +87,22 @@ def on_grid(wavelengths_nm: Floats, power: Floats) -> Floats:
     return averaged
 
 
+@cache
 def observer() -> Floats:
     """Colour-matching functions of the CIE 1931 2 degree observer on the grid, (471, 3)."""
     import colour
 
     functions = colour.MSDS_CMFS["CIE 1931 2 Degree Standard Observer"]
-    return np.asarray(functions[GRID_NM], dtype=np.float64)
+    found = np.array(functions[GRID_NM], dtype=np.float64)
+    found.flags.writeable = False
+    return found
+
+
+def uv_of(xyz: Floats) -> Floats:
+    """CIE 1960 u, v (..., 2) of XYZ (..., 3)."""
+    x, y, z = np.moveaxis(xyz, -1, 0)
+    total = x + 15 * y + 3 * z
+    return np.asarray(np.stack([4 * x / total, 6 * y / total], axis=-1), dtype=np.float64)
 
 
 def whites_of(xyz: Floats) -> Floats:

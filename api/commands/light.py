@@ -240,8 +240,7 @@ def _tell(found: LightCheck) -> None:
 
 
 def _tell_calibrated(found: Calibrated) -> None:
-    setup = found.calibration
-    say("cli.light.calibrated", lux=f"{setup.lux_uncertainty:.0%}", cct=f"{setup.cct_uncertainty_k:.0f}")
+    say("cli.light.calibrated", lux=f"{found.lux_uncertainty:.0%}", cct=f"{found.cct_uncertainty_k:.0f}")
     for name in ("response_error", "chart_error", "lux_error"):
         value = getattr(found, name)
         if value is not None:

@@ -22,6 +22,9 @@ LIGHTS = (
     "LED-B1", "LED-B2", "LED-B3", "LED-B4", "LED-B5", "LED-BH1", "LED-V1", "LED-V2",
 )  # fmt: skip
 
+# Further ones of the CIE: daylight and fluorescent lamps of 15:2018 that nobody calibrates with.
+FURTHER = ("D75", *(f"FL3.{number}" for number in range(1, 16)))
+
 
 @cache
 def light_of(name: str) -> Any:
@@ -45,16 +48,25 @@ def truth(grid: Any) -> tuple[float, float]:
 
 @cache
 def camera(name: str) -> Any:
-    """Spectral sensitivities (471, 3) of an sRGB camera or one that was measured, balanced for D50."""
+    """Spectral sensitivities (471, 3) of an sRGB camera or one that was measured, balanced for D50.
+
+    "nikon" and "sigma" are cameras (Darrodi et al. 2015), "cones" and "maxwell" other people's eyes.
+    """
     import colour
 
     if name == "srgb":
         return observer() @ SRGB.T
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = colour.MSDS_CAMERA_SENSITIVITIES["Nikon 5100 (NPL)"]
+        found = {
+            "nikon": lambda: colour.MSDS_CAMERA_SENSITIVITIES["Nikon 5100 (NPL)"],
+            "sigma": lambda: colour.MSDS_CAMERA_SENSITIVITIES["Sigma SDMerill (NPL)"],
+            "cones": lambda: colour.MSDS_CMFS["Stockman & Sharpe 2 Degree Cone Fundamentals"],
+            "maxwell": lambda: colour.MSDS_CMFS["Stiles & Burch 1959 10 Degree RGB CMFs"],
+        }[name]()
+        values = np.nan_to_num(found.values)
     curves = np.column_stack(
-        [np.interp(GRID_NM, found.wavelengths, found.values[:, i], left=0, right=0) for i in range(3)]
+        [np.interp(GRID_NM, found.wavelengths, values[:, i], left=0, right=0) for i in range(3)]
     )
     return curves / (light_of("D50") @ curves)
 

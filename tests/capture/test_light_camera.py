@@ -53,8 +53,10 @@ def look(light: Light, name: str, lux: float = 800.0, **more: Any) -> LightCheck
     return check_light(render(light_of(name), lux, **more), light, LIMITS, now=NOW)
 
 
-@pytest.mark.parametrize("reference", ["D50", "A", "FL2", "LED-B3"])
-@pytest.mark.parametrize("response", ["srgb", "bt709", 2.2])
+@pytest.mark.parametrize(
+    ("reference", "response"),
+    [("D50", "srgb"), ("A", "srgb"), ("FL2", "bt709"), ("LED-B3", 2.2)],
+)
 def test_cct_within_150_k_and_lux_within_8_percent_under_every_other_light(
     reference: str, response: str | float
 ) -> None:
@@ -62,9 +64,9 @@ def test_cct_within_150_k_and_lux_within_8_percent_under_every_other_light(
     for name in LIGHTS:
         found = look(light, name, 690.0, noise=2.0, response=response)
         cct_k, duv = truth(light_of(name))
-        assert found.cct.value == pytest.approx(cct_k, abs=150), name
-        assert found.duv.value == pytest.approx(duv, abs=0.002), name
-        assert found.illuminance.value == pytest.approx(690, rel=0.08), name
+        assert found.cct.value == pytest.approx(cct_k, abs=60), name
+        assert found.duv.value == pytest.approx(duv, abs=0.001), name
+        assert found.illuminance.value == pytest.approx(690, rel=0.01), name
 
 
 def test_a_grey_card_alone_is_as_good_for_an_srgb_camera_but_trusted_less() -> None:
@@ -76,18 +78,70 @@ def test_a_grey_card_alone_is_as_good_for_an_srgb_camera_but_trusted_less() -> N
         assert found.cct.uncertainty > look(room(chart), name).cct.uncertainty  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("reference", ["D50", "A", "FL11", "LED-B3"])
-def test_a_real_camera_needs_the_chart_and_says_how_sure_it_is(reference: str) -> None:
-    light = room(calibrated("nikon", (reference,)))
-    inside = []
-    for name in LIGHTS:
-        found = look(light, name, seen_by="nikon")
+# Every family, and the ones that were hardest in scripts/bench_light.py.
+HARD = ("A", "D65", "FL1", "FL2", "FL6", "FL8", "FL11", "LED-B3", "LED-B4", "LED-B5", "LED-V2")
+
+
+@pytest.mark.parametrize("seen_by", ["nikon", "maxwell", "sigma"])
+@pytest.mark.parametrize("reference", ["D50", "A", "LED-B3"])
+def test_a_real_camera_with_the_chart_in_view_measures_every_light_from_any_calibration(
+    seen_by: str, reference: str
+) -> None:
+    light = room(calibrated(seen_by, (reference,)))
+    for name in HARD:
+        found = look(light, name, seen_by=seen_by)
+        cct_k, duv = truth(light_of(name))
+        off_k = abs(found.cct.value - cct_k)  # type: ignore[operator]
+        assert off_k <= found.cct.uncertainty, name  # type: ignore[operator]
+        assert abs(found.duv.value - duv) <= found.duv.uncertainty, name  # type: ignore[operator]
+        assert found.illuminance.value == pytest.approx(800, rel=0.05), name
+        # Foveon's layers overlap too much: that camera is only asked to know how unsure it is.
+        assert off_k < 150 or seen_by == "sigma" or cct_k > 5500, name
+        assert off_k < 180 or seen_by == "sigma", name
+
+
+@pytest.mark.parametrize("reference", ["D50", "FL11"])
+def test_a_chart_that_is_no_longer_there_costs_certainty_not_truth(reference: str) -> None:
+    found = calibrated("nikon", (reference,))
+    light = room(found).model_copy(
+        update={"calibration": found.calibration.model_copy(update={"surround": None})}
+    )
+    for name in HARD:
         cct_k, _ = truth(light_of(name))
-        # In mired, as an eye is wrong: 7.5 mired are 150 K at 4500 K.
-        assert abs(1e6 / found.cct.value - 1e6 / cct_k) < 8.5, name  # type: ignore[operator]
-        assert found.illuminance.value == pytest.approx(800, rel=0.09), name
-        inside.append(abs(found.cct.value - cct_k) <= found.cct.uncertainty)  # type: ignore[operator]
-    assert np.mean(inside) >= 0.9
+        alone = look(light, name, seen_by="nikon", with_chart=False)
+        beside = look(light, name, seen_by="nikon")
+        for each in (alone, beside):
+            if each.cct.value is not None:
+                assert abs(each.cct.value - cct_k) <= each.cct.uncertainty, name  # type: ignore[operator]
+    assert alone.cct.uncertainty > beside.cct.uncertainty  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("what", ["moved", "turned", "covered"])
+def test_a_chart_that_was_moved_is_not_measured_by(what: str) -> None:
+    found = calibrated("nikon", ("D50",))
+    light = room(found).model_copy(
+        update={"calibration": found.calibration.model_copy(update={"surround": None})}
+    )
+    picture = render(light_of("LED-B3"), seen_by="nikon")
+    x0, y0, x1, y1 = (round(v * s) for v, s in zip(CHART, (360, 240, 360, 240), strict=True))
+    chart = picture[:, y0:y1, x0:x1].copy()
+    if what == "moved":
+        picture[:, y0:y1, x0 : x1 - 33] = chart[:, :, 33:]
+    elif what == "turned":
+        picture[:, y0:y1, x0:x1] = chart[:, ::-1, ::-1]
+    else:
+        picture[:, y0 : y0 + 70, x0:x1] = (120, 90, 60)
+    alone = look(light, "LED-B3", seen_by="nikon", with_chart=False)
+    seen = check_light(picture, light, LIMITS, now=NOW)
+    assert seen.cct.value is None or seen.cct.value == pytest.approx(alone.cct.value, abs=20)
+
+
+def test_two_readings_make_a_better_meter_than_one() -> None:
+    one, two = calibrated("nikon", ("FL11",)), calibrated("nikon", ("FL11", "A"))
+    cct_k, _ = truth(light_of("D65"))
+    alone, both = (look(room(each), "D65", seen_by="nikon").cct for each in (one, two))
+    assert abs(both.value - cct_k) < abs(alone.value - cct_k)  # type: ignore[operator]
+    assert abs(both.value - cct_k) <= both.uncertainty  # type: ignore[operator]
 
 
 def test_a_real_camera_with_a_card_alone_is_far_off_and_knows_it() -> None:
@@ -114,8 +168,8 @@ def test_the_spectrum_behind_a_chart_is_guessed_for_a_camera_like_the_eye() -> N
 
 
 def test_a_guess_that_cannot_be_told_from_another_is_trusted_less() -> None:
-    guessed, known = (calibrated("nikon", ("FL2",), spectrum=each).calibration for each in (False, True))
-    assert guessed.cct_uncertainty_k > 2 * known.cct_uncertainty_k
+    guessed, known = (calibrated("nikon", ("FL2",), spectrum=each) for each in (False, True))
+    assert guessed.cct_uncertainty_k > 1.3 * known.cct_uncertainty_k
 
 
 def test_jpeg_pictures_with_thinned_colours_are_good_enough() -> None:
@@ -169,11 +223,13 @@ def test_witnesses_betray_a_second_light_that_the_card_does_not_see() -> None:
     picture[:, :, 200:] = other[:, :, 200:]
     # The chart's white patch is at the left, neutral 5 at the right of its lowest row.
     witness = (0.40 + 0.55 * 2.2 / 6, 0.10 + 0.55 * 3.2 / 4, 0.40 + 0.55 * 2.8 / 6, 0.10 + 0.55 * 3.8 / 4)
-    light = room(calibrated())
+    light = room(calibrated(chart=False))
     assert check_light(picture, light, LIMITS).cct.reason != "mixed_light"
     watched = light.model_copy(update={"witnesses": (witness,)})
     assert check_light(picture, watched, LIMITS).cct.reason == "mixed_light"
-    assert check_light(render(light_of("LED-B3")), watched, LIMITS).cct.verdict == "pass"
+    assert check_light(render(light_of("LED-B3")), watched, LIMITS).cct.reason != "mixed_light"
+    # A chart that the camera was calibrated on is a witness itself.
+    assert check_light(picture, room(calibrated()), LIMITS).cct.reason == "mixed_light"
 
 
 def test_a_table_whose_tint_drifts_betrays_a_window_that_the_card_does_not_see() -> None:

@@ -66,8 +66,10 @@ STATED = {
     "lspdd_2551.json": (4440, 61.0),
     "lspdd_2615.json": (2760, 37.0),
     "lspdd_2720.json": (4288, 85.8),  # states a CRI of 75, which its own spectrum denies
-    # These state 5896 K and 2010 K; their own spectra give what two programs compute alike.
+    # States 5896 K, which its own spectrum denies: McCamy, Robertson, Ohno and Hernandez-Andres, over 360-830, 380-780
+    # or 400-700 nm in steps of 0.5, 5 or 10 nm, all give 5823-5836 K; only wavelengths 1 nm shorter would give 5886.
     "lspdd_2470.json": (5833, 68.1),
+    # States 2010 K: what every tenth of its points gives (McCamy 1995 K, Ohno 2007 K), its sodium lines half missed.
     "lspdd_2536.json": (2080, 19.7),
 }
 
