@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from config.settings import VisionSettings
 from processing.detectors import (
-    SECOND_PX,
     SURE_SCORE,
     Boxes,
     Detector,
     iou,
     lifted,
     open_second,
+    seconded,
     seen_closer,
     start_score,
 )
@@ -236,8 +236,7 @@ class _Doubt:
         return boxes[denied & (again | bool(len(self._believed)))]
 
     def _seconded(self, picture: Picture, box: Box) -> bool:
-        second = self._second
-        return second is None or any(seen_closer(picture, box, second, side_px) for side_px in SECOND_PX)
+        return self._second is None or seconded(picture, box, self._second)
 
     @cached_property
     def _second(self) -> Detector | None:
