@@ -25,6 +25,8 @@ Reason = Literal[
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
 CUT_HOLD_S = 0.25
+# A thing that was doubted and is doubted again this soon is hidden in between; later it is taken for another one.
+GLIMPSE_PAUSE_S = 0.5
 # What surrounds the detector's box (brow to chin): hair above, ears at the sides, chin and collar below.
 SIDE_SHARE, ABOVE_SHARE, BELOW_SHARE = 0.15, 0.25, 0.15
 # Growth of the area per second without a look, in box sizes, and its limit.
@@ -128,17 +130,27 @@ def _glimpses(chains: Iterable[Chain], detections: Detections) -> Iterator[Track
     )
     looked = [look.frame for look in detections.looks]
     for chain in chains_of(replace(detections, looks=left, start_score=0.0)):
-        before = bisect_left(looked, chain[0].frame) - 1
-        after = bisect_right(looked, chain[-1].frame)
-        yield _track(
-            chain,
-            detections,
-            max(_reach(chain[0].frame, -1, detections), looked[before] if before >= 0 else 0),
-            min(
-                _reach(chain[-1].frame, 1, detections),
-                looked[after] if after < len(looked) else detections.frames - 1,
-            ),
-        )
+        for seen in _without_pauses(chain, GLIMPSE_PAUSE_S * detections.fps):
+            before, after = bisect_left(looked, seen[0].frame) - 1, bisect_right(looked, seen[-1].frame)
+            first = looked[before] if before >= 0 else 0
+            last = looked[after] if after < len(looked) else detections.frames - 1
+            yield _track(
+                seen,
+                detections,
+                max(first, _reach(seen[0].frame, -1, detections)),
+                min(last, _reach(seen[-1].frame, 1, detections)),
+            )
+
+
+def _without_pauses(chain: Chain, longest_frames: float) -> Iterator[Chain]:
+    """The chain, cut where it was not seen for longer than that."""
+    part = chain[:1]
+    for before, after in pairwise(chain):
+        if after.frame - before.frame > longest_frames:
+            yield part
+            part = []
+        part.append(after)
+    yield part
 
 
 def _track(chain: Chain, detections: Detections, first: int, last: int) -> Track:
