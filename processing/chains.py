@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from math import hypot
 
 from processing.faces import Detections, Look
-from processing.geometry import Box, centre, size_of
+from processing.geometry import Box, centre, moved, size_of
 
 # Pieces of one face are joined across gaps up to this long; a large near face turned away for 18 frames.
 GAP_S = 1.5
@@ -93,9 +93,7 @@ def _nearness(expected: Box, found: Box, reach: float = 0.8) -> float:
 
 def predicted(chain: Chain, frame: int, fps: float) -> Box:
     """The last box carried on by the speed of the last moments, which fades within the hold."""
-    dx, dy = drift(chain, frame, fps)
-    x0, y0, x1, y1 = chain[-1].box
-    return (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
+    return moved(chain[-1].box, *drift(chain, frame, fps))
 
 
 def drift(chain: Sequence[Seen], frame: int, fps: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import VisionSettings
-from processing.detectors import SURE_SCORE, Boxes, Detector, iou, lifted, seen_closer, start_score
+from processing.detectors import (
+    SURE_SCORE,
+    Boxes,
+    Detector,
+    iou,
+    lifted,
+    open_second,
+    seconded,
+    seen_closer,
+    start_score,
+)
 from processing.frames import Picture, Picture8, check_same_size, read_pictures, video_facts
+from processing.geometry import Box
 from processing.media import Progress
 from processing.networks import WORKERS
 from processing.side_by_side import side_by_side
@@ -45,7 +57,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Detections:
-    """Everything pass one learned. ``cuts`` are the first frames of new shots."""
+    """Everything pass one learned. ``cuts`` are the first frames of new shots.
+
+    ``doubted`` are detections, in ``looks`` with a score too low to start a track, that may yet be faces.
+    """
 
     detector: str
     width_px: int
@@ -55,18 +70,24 @@ class Detections:
     start_score: float
     cuts: tuple[int, ...] = ()
     looks: tuple[Look, ...] = field(default=())
+    doubted: tuple[Look, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        looks = [[look.frame, *map(list, look.boxes)] for look in self.looks]
-        return {**self.__dict__, "cuts": list(self.cuts), "looks": looks}
+        looks, doubted = (
+            [[look.frame, *map(list, look.boxes)] for look in some] for some in (self.looks, self.doubted)
+        )
+        return {**self.__dict__, "cuts": list(self.cuts), "looks": looks, "doubted": doubted}
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Detections:
-        looks = tuple(
-            Look(frame, tuple((x0, y0, x1, y1, score) for x0, y0, x1, y1, score in boxes))
-            for frame, *boxes in raw["looks"]
+        looks, doubted = (
+            tuple(
+                Look(frame, tuple((x0, y0, x1, y1, score) for x0, y0, x1, y1, score in boxes))
+                for frame, *boxes in some
+            )
+            for some in (raw["looks"], raw.get("doubted", ()))
         )
-        return cls(**{**raw, "cuts": tuple(raw["cuts"]), "looks": looks})
+        return cls(**{**raw, "cuts": tuple(raw["cuts"]), "looks": looks, "doubted": doubted})
 
 
 def detect_faces(video: Path, detector: Detector, settings: VisionSettings, progress: Progress) -> Detections:
@@ -75,8 +96,9 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
     size_px = (facts.width_px, facts.height_px)
     pacer = _Pacer(facts.fps)
     start = start_score(settings)
-    doubt = _Doubt(detector, start)
+    doubt = _Doubt(detector, settings)
     looks: list[Look] = []
+    doubted: list[Look] = []
     count = 0
 
     def due() -> Iterator[tuple[Picture, int]]:
@@ -95,7 +117,10 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
         return picture, _find(picture, detector, settings.detect_width_px, turn)
 
     for picture, boxes in side_by_side(look, due(), WORKERS):
-        looks.append(_noted(picture, doubt.weigh(picture, boxes)))
+        unconfirmed = doubt.weigh(picture, boxes)
+        looks.append(_noted(picture, boxes))
+        if len(unconfirmed):
+            doubted.append(_noted(picture, unconfirmed))
     progress(1.0)
     return Detections(
         detector=detector.name,
@@ -106,6 +131,7 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
         start_score=start,
         cuts=tuple(pacer.cuts),
         looks=tuple(looks),
+        doubted=tuple(doubted),
     )
 
 
@@ -186,24 +212,36 @@ class _Doubt:
     What lies where the look before was sure of a face needs no other confirmation.
     """
 
-    def __init__(self, detector: Detector, start: float) -> None:
+    def __init__(self, detector: Detector, settings: VisionSettings) -> None:
         self._detector = detector
-        self._start = start
+        self._settings = settings
+        self._start = start_score(settings)
         self._believed = np.empty((0, 5), np.float32)
 
     def weigh(self, picture: Picture, boxes: Boxes) -> Boxes:
-        """``boxes`` in full-size pixels, the scores of doubtful ones just below the one that starts a track."""
-        for box in boxes:
-            if self._start <= box[4] < SURE_SCORE and not self._confirmed(picture, box):
-                box[4] = self._start - BELOW
-        self._believed = boxes[boxes[:, 4] >= self._start]
-        return boxes
+        """Set the scores of doubtful ``boxes`` (full-size pixels) just below the one that starts a track.
 
-    def _confirmed(self, picture: Picture, box: NDArray[np.float32]) -> bool:
-        if (iou(self._believed, box) > SAME_BOX_IOU).any():
-            return True
-        x0, y0, x1, y1 = box[:4].astype(float).tolist()
-        return seen_closer(picture, (x0, y0, x1, y1), self._detector)
+        Returns those of them that are to be hidden for the moment all the same: all that are beside a face, because
+        where people are a face is likelier than over a room's furniture, else those that only a second detector denies.
+        """
+        again = np.zeros(len(boxes), bool)
+        denied = np.zeros(len(boxes), bool)
+        for number, box in enumerate(boxes):
+            if self._start <= box[4] < SURE_SCORE and not (iou(self._believed, box) > SAME_BOX_IOU).any():
+                x0, y0, x1, y1 = box[:4].astype(float).tolist()
+                again[number] = seen_closer(picture, (x0, y0, x1, y1), self._detector)
+                denied[number] = not (again[number] and self._seconded(picture, (x0, y0, x1, y1)))
+        boxes[denied, 4] = self._start - BELOW
+        self._believed = boxes[boxes[:, 4] >= self._start]
+        return boxes[denied & (again | bool(len(self._believed)))]
+
+    def _seconded(self, picture: Picture, box: Box) -> bool:
+        return self._second is None or seconded(picture, box, self._second)
+
+    @cached_property
+    def _second(self) -> Detector | None:
+        """Opened when it is first needed: most recordings leave nothing in doubt."""
+        return open_second(self._settings)
 
 
 def _merge(boxes: Boxes, more: Boxes) -> Boxes:

@@ -28,3 +28,7 @@ def area_of(box: Box) -> float:
 def union(a: Box, b: Box) -> Box:
     """The smallest box around both."""
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def moved(box: Box, dx: float, dy: float) -> Box:
+    return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy

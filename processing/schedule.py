@@ -29,7 +29,11 @@ class Schedule:
         """Those of ``frame``; to be asked for one frame after the other."""
         while self._to_come and self._to_come[-1].first_frame <= frame:
             self._alive.append(self._to_come.pop())
-        self._alive = [track for track in self._alive if track.last_frame >= frame]
+        # Where covers meet, those over faces that are there come last: no other's edge is drawn across them.
+        self._alive = sorted(
+            (track for track in self._alive if track.last_frame >= frame),
+            key=lambda track: (track.looks[0].frame <= frame <= track.looks[-1].frame, track.id),
+        )
         self._resting = {track.id: self._rest(track, frame) for track in self._alive}
         return [box for _, box in self._resting.values()]
 

@@ -6,15 +6,15 @@ last seen, across its gaps, over the whole head, and further the less is known.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
 from processing.chains import Chain, Seen, chains_of, drift, predicted, same_shot
-from processing.faces import Detections
-from processing.geometry import Box, centre, overlap, size_of
+from processing.faces import Detections, Look
+from processing.geometry import Box, centre, moved, overlap, size_of, union
 
 Decision = Literal["blur", "keep", "delete"]
 Reason = Literal[
@@ -25,6 +25,8 @@ Reason = Literal[
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
 CUT_HOLD_S = 0.25
+# A thing that was doubted and is doubted again this soon is hidden in between; later it is taken for another one.
+GLIMPSE_PAUSE_S = 0.5
 # What surrounds the detector's box (brow to chin): hair above, ears at the sides, chin and collar below.
 SIDE_SHARE, ABOVE_SHARE, BELOW_SHARE = 0.15, 0.25, 0.15
 # Growth of the area per second without a look, in box sizes, and its limit.
@@ -91,9 +93,15 @@ class Track:
 def link(detections: Detections) -> list[Track]:
     """Tracks of all faces, all to be blurred, numbered from 0 in order of appearance. Deterministic."""
     chains = chains_of(detections)
-    tracks = [_track(chain, detections) for chain in chains]
+    tracks = [
+        _track(
+            chain, detections, _reach(chain[0].frame, -1, detections), _reach(chain[-1].frame, 1, detections)
+        )
+        for chain in chains
+    ]
     parts = [part for track in tracks for part in _part(track, tracks, detections.fps)]
     parts += [place for chain in chains for place in _left_places(chain, detections)]
+    parts += _glimpses(chains, detections)
     parts.sort(
         key=lambda track: (track.first_frame, track.looks[0].frame, track.looks[0].box, track.last_frame)
     )
@@ -113,9 +121,39 @@ def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
             yield Track(0, before.frame, _reach(before.frame, 1, detections), (before,), (place,))
 
 
-def _track(chain: Chain, detections: Detections) -> Track:
-    first = _reach(chain[0].frame, -1, detections)
-    last = _reach(chain[-1].frame, 1, detections)
+def _glimpses(chains: Iterable[Chain], detections: Detections) -> Iterator[Track]:
+    """Tracks of what was doubted and continues no face: each from the look before it was seen to the look after."""
+    taken = {(seen.frame, seen.box) for chain in chains for seen in chain}
+    left = tuple(
+        Look(look.frame, tuple(box for box in look.boxes if (look.frame, box[:4]) not in taken))
+        for look in detections.doubted
+    )
+    looked = [look.frame for look in detections.looks]
+    for chain in chains_of(replace(detections, looks=left, start_score=0.0)):
+        for seen in _without_pauses(chain, GLIMPSE_PAUSE_S * detections.fps):
+            before, after = bisect_left(looked, seen[0].frame) - 1, bisect_right(looked, seen[-1].frame)
+            first = looked[before] if before >= 0 else 0
+            last = looked[after] if after < len(looked) else detections.frames - 1
+            yield _track(
+                seen,
+                detections,
+                max(first, _reach(seen[0].frame, -1, detections)),
+                min(last, _reach(seen[-1].frame, 1, detections)),
+            )
+
+
+def _without_pauses(chain: Chain, longest_frames: float) -> Iterator[Chain]:
+    """The chain, cut where it was not seen for longer than that."""
+    part = chain[:1]
+    for before, after in pairwise(chain):
+        if after.frame - before.frame > longest_frames:
+            yield part
+            part = []
+        part.append(after)
+    yield part
+
+
+def _track(chain: Chain, detections: Detections, first: int, last: int) -> Track:
     knots = [_held(chain[::-1], first, detections)] if first < chain[0].frame else []
     for seen, following in zip(chain, [*chain[1:], None], strict=True):
         knots.append(Knot(seen.frame, _head(seen.box, 0.0, detections)))
@@ -144,10 +182,9 @@ def _held(chain: Sequence[Seen], frame: int, detections: Detections) -> Knot:
     dx = dy = 0.0
     if same_shot(detections.cuts, frame, last.frame):
         dx, dy = drift(chain, frame, detections.fps)
-    x0, y0, x1, y1 = last.box
-    swept = (x0 + min(dx, 0), y0 + min(dy, 0), x1 + max(dx, 0), y1 + max(dy, 0))
     growth = GROWTH_PER_S * abs(frame - last.frame) / detections.fps
-    return Knot(frame, _head(swept, growth, detections))
+    there, on = (_head(box, growth, detections) for box in (last.box, moved(last.box, dx, dy)))
+    return Knot(frame, union(there, on))
 
 
 def _midway(a: Seen, b: Seen, detections: Detections) -> Knot:

@@ -20,7 +20,11 @@ from processing.detectors import (
     centerface_path,
     iou,
     open_detector,
+    open_second,
+    seconded,
 )
+from processing.frames import read_pictures
+from processing.geometry import Box
 from processing.networks import OnnxRuntimeNetwork
 from tests.processing import clips
 
@@ -160,3 +164,31 @@ def test_the_recall_that_doctor_promises_is_reached_without_a_false_face(
         assert len(boxes) <= faces, file
         found += len(boxes)
     assert (found, sum(FACES_ON_PHOTOGRAPHS.values())) == EXPECTED_RECALL[name]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_second_detector_confirms_the_face_of_somebody_who_lies_there_and_no_bare_wall(
+    tmp_path: Path, turns: int
+) -> None:
+    scene = next(clips.consultation(1))
+    pixels = np.ascontiguousarray(np.rot90(scene.pixels, turns))
+    (picture,) = read_pictures(clips.write_clip(tmp_path / "lying.mp4", iter([pixels])))
+    second = open_second(VisionSettings(detector="yunet"))
+    assert second is not None
+    wall = (290.0, 20.0, 350.0, 90.0)
+    seen = [
+        seconded(picture, turned(box, turns, 640, 360), second) for box in (scene.expert, scene.patient, wall)
+    ]
+    assert seen == [True, True, False]
+
+
+def turned(box: Box, turns: int, width: int, height: int) -> Box:
+    """``box`` in the picture turned counter-clockwise by quarters."""
+    for _ in range(turns):
+        box = (box[1], width - box[2], box[3], width - box[0])
+        width, height = height, width
+    return box
+
+
+def test_centerface_has_no_second_detector_to_ask() -> None:
+    assert open_second(VisionSettings()) is None

@@ -9,14 +9,16 @@ import pytest
 
 from config.errors import EmptyMedia, NotMedia, NoVideo
 from config.settings import VisionSettings
-from processing.detectors import open_detector
+from processing.detectors import CLOSER_PX, Boxes, CenterFaceDetector, open_detector
 from processing.faces import Detections, detect_faces
+from processing.frames import Picture8 as Pixels
 from processing.frames import read_pictures
 from processing.media import no_progress
 from processing.tracks import link
 from tests.processing import clips
 
 SETTINGS = VisionSettings(detect_width_px=320)
+YUNET = VisionSettings(detector="yunet")
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +121,63 @@ def test_a_face_that_flashes_up_for_three_frames_is_found_in_all_of_them(tmp_pat
             for face in (scene.expert, scene.patient):
                 areas = [area for track in tracks if (area := track.area_at(frame))]
                 assert any(a[0] < face[0] and a[1] < face[1] + 12 and a[2] > face[2] for a in areas)
+
+
+class HalfBeliever:
+    """YuNet on a bad day: half believes every face, and with them a thing in the middle of the picture."""
+
+    name = "yunet"
+    believes = 0.65
+
+    def __init__(self, *, again: bool) -> None:
+        self._faces = CenterFaceDetector(0.5)
+        self._again = again
+
+    def detect(self, frame_rgb: Pixels) -> Boxes:
+        boxes = self._faces.detect(frame_rgb)
+        height, width = frame_rgb.shape[:2]
+        side = 0.16 * height if width != height else CLOSER_PX / 2.6 if self._again else 0.0
+        thing = [(width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0]
+        boxes = np.vstack([boxes, np.asarray([thing], np.float32)])
+        boxes[:, 4] = self.believes
+        return boxes
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_faces_that_are_only_half_believed_are_followed_and_a_thing_beside_them_is_hidden_for_the_moment(
+    tmp_path: Path, again: bool
+) -> None:
+    clip = clips.consultation_clip(tmp_path / "calm.mp4", 12)
+    found = detect_faces(clip, HalfBeliever(again=again), YUNET, no_progress)
+    for look, doubted in zip(found.looks, found.doubted, strict=True):
+        assert sorted(box[4] for box in look.boxes) == [0.59, 0.65, 0.65]
+        assert [box for box in look.boxes if box[4] < 0.6] == list(doubted.boxes)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_where_nobody_is_only_what_is_found_again_is_hidden_for_the_moment(
+    tmp_path: Path, again: bool
+) -> None:
+    wall = np.full((360, 640, 3), 90, np.uint8)
+    clip = clips.write_clip(tmp_path / "wall.mp4", iter([wall] * 8))
+    found = detect_faces(clip, HalfBeliever(again=again), YUNET, no_progress)
+    assert all(box[4] < found.start_score for look in found.looks for box in look.boxes)
+    assert [look.frame for look in found.doubted] == ([look.frame for look in found.looks] if again else [])
+    assert bool(link(found)) == again
+
+
+@pytest.mark.parametrize("name", ["again.mkv", "eat.mkv"])
+def test_a_hand_or_a_printed_skull_is_not_hidden_for_longer_than_it_was_half_believed(
+    shared_media: Path, name: str
+) -> None:
+    yunet = str(shared_media / "models" / "face_detection_yunet_2026may.onnx")
+    settings = VisionSettings(detector="yunet", yunet_path=yunet)
+    clip = shared_media / "video" / "asl" / name
+    found = detect_faces(clip, open_detector(settings), settings, no_progress)
+    tracks = link(found)
+    face = max(tracks, key=lambda track: len(track.looks))
+    assert (face.first_frame, face.last_frame) == (0, found.frames - 1)
+    assert found.doubted
+    assert all(
+        track.last_frame - track.first_frame < 0.5 * found.fps for track in tracks if track is not face
+    )

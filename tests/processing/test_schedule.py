@@ -70,3 +70,11 @@ def test_a_slow_face_is_covered_by_one_area_for_a_quarter_of_a_second() -> None:
 def test_a_kept_face_is_not_covered() -> None:
     kept = replace(track([(0, (1.0, 1.0, 9.0, 9.0)), (9, (1.0, 1.0, 9.0, 9.0))]), decision="keep")
     assert Schedule([kept], FPS).areas(3) == []
+
+
+def test_where_covers_meet_the_one_over_a_face_that_is_there_is_drawn_last() -> None:
+    there, held = (100.0, 100.0, 150.0, 150.0), (130.0, 100.0, 180.0, 150.0)
+    lost = replace(track([(0, held), (20, held)], 1), looks=(Seen(0, held, 0.9), Seen(5, held, 0.9)))
+    seen = replace(track([(0, there), (20, there)], 0), looks=(Seen(0, there, 0.9), Seen(20, there, 0.9)))
+    schedule = Schedule([lost, seen], FPS)
+    assert [schedule.areas(frame)[-1] for frame in range(21)] == [held] * 6 + [there] * 15

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -143,6 +144,55 @@ def test_half_a_face_at_the_edge_is_protected_out_to_the_edge() -> None:
     area = track.area_at(5)
     assert area is not None
     assert area[2] > 640
+
+
+def with_doubt(looks: list[Look], doubted: list[Look], frames: int, cuts: tuple[int, ...] = ()) -> Detections:
+    return replace(detections(looks, frames, cuts), doubted=tuple(doubted))
+
+
+def test_what_is_doubted_is_hidden_from_the_look_before_to_the_look_after_and_no_longer() -> None:
+    thing = face(400, score=0.34)
+    looks = [Look(f, (face(100), thing) if f == 40 else (face(100),)) for f in range(0, 101, 5)]
+    tracks = link(with_doubt(looks, [Look(40, (thing,))], 101))
+    glimpse = next(track for track in tracks if track.looks[0].box == thing[:4])
+    assert (glimpse.first_frame, glimpse.last_frame) == (35, 45)
+    assert all(covers(glimpse, frame, thing) for frame in range(35, 46))
+    assert len(tracks) == 2
+
+
+def test_things_doubted_soon_after_each_other_in_one_place_are_hidden_in_between() -> None:
+    thing = face(400, score=0.34)
+    looks = [Look(f, (thing,) if f in (30, 40, 60) else ()) for f in range(0, 101, 5)]
+    tracks = link(with_doubt(looks, [Look(f, (thing,)) for f in (30, 40, 60)], 101))
+    assert [(track.first_frame, track.last_frame) for track in tracks] == [(25, 45), (55, 65)]
+
+
+def test_a_doubted_detection_that_continues_a_face_is_hidden_as_that_face() -> None:
+    turned = face(100, score=0.34)
+    looks = [Look(f, (turned,) if f == 40 else (face(100),)) for f in range(0, 101, 5)]
+    doubted = with_doubt(looks, [Look(40, (turned,))], 101)
+    assert link(doubted) == link(replace(doubted, doubted=()))
+
+
+def test_a_doubted_detection_at_the_ends_of_a_video_or_beside_a_cut_stays_within_what_it_may_be() -> None:
+    thing = face(400, score=0.34)
+    looks = [Look(f, (thing,) if f in (0, 50, 99) else ()) for f in (0, 20, 48, 49, 50, 70, 99)]
+    doubted = [Look(f, (thing,)) for f in (0, 50, 99)]
+    spans = [(track.first_frame, track.last_frame) for track in link(with_doubt(looks, doubted, 100, (50,)))]
+    assert spans == [(0, 20), (49, 70), (79, 99)]
+
+
+def test_a_face_lost_in_fast_motion_is_hidden_where_it_was_and_went_with_no_more_around_than_a_face_needs() -> (
+    None
+):
+    looks = [Look(f, (face(60 + 30 * f, size=40),) if f < 8 else ()) for f in range(40)]
+    (track,) = link(detections(looks, 40))
+    last, area = track.looks[-1].box, track.area_at(track.last_frame)
+    assert area is not None
+    went = 7.5 * 30  # the speed of the last moments, for 0.3 s
+    assert area[0] < last[0]
+    assert area[2] > last[2] + went
+    assert area[2] - area[0] <= went + 40 * (1 + 2 * (0.15 + 0.4)) + 1
 
 
 # Marked by hand in short_hamilton_clip.mp4: (first frame, last frame, x, y) of a point in the middle of a face.
