@@ -26,6 +26,9 @@ NOISE_FLOOR = 0.0003  # of white
 NEIGHBOURS = 300
 COVERAGE = 0.98
 UNSEEN = 1.6  # lamps that are not in the library are told worse than those that are
+# A room's own lamp is the likeliest: the share of the calibration's views among all that the map is fitted to. What it
+# costs elsewhere is in the uncertainty, which the library alone tells.
+OWN_LAMP = 0.8
 UV_STEP = 1e-4
 LIKENESS = 0.999
 LIKENESS_EVERY = 7
@@ -48,10 +51,15 @@ class White:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """``values`` (n, 25, 3): white and the chart's 24 patches as cameras see them under lamps of ``whites`` (n, 3)."""
+    """``values`` (n, 25, 3): white and the chart's 24 patches as cameras see them under lamps of ``whites`` (n, 3).
+
+    ``own_values`` (v, 25, 3), nan where nothing usable was, and ``own_whites`` (v, 3): the same of the calibration's views.
+    """
 
     values: Floats
     whites: Floats
+    own_values: Floats
+    own_whites: Floats
 
     def white(self, seen: Floats, spread: Floats) -> White:
         """The light behind ``seen`` (25, 3), nan where nothing usable was; ``spread`` is its standard uncertainty."""
@@ -87,7 +95,14 @@ def _moments(model: Model, used: bytes) -> tuple[Floats, Floats, Floats]:
     """What of ``values`` is used, (n, m), and its mean products with itself (m, m) and with the whites (m, 3)."""
     chosen = np.frombuffer(used, dtype=bool).reshape(25, 3)
     z = beside_card(model.values, chosen)[:, chosen]
-    return z, z.T @ z / len(z), z.T @ model.whites / len(z)
+    squares, cross = z.T @ z / len(z), z.T @ model.whites / len(z)
+    own = beside_card(model.own_values, chosen)[:, chosen]
+    whole = np.isfinite(own).all(axis=1)
+    if whole.any():
+        own, whites, share = own[whole], model.own_whites[whole], OWN_LAMP
+        squares = (1 - share) * squares + share * own.T @ own / len(own)
+        cross = (1 - share) * cross + share * own.T @ whites / len(own)
+    return z, squares, cross
 
 
 def beside_card(values: Floats, used: NDArray[np.bool_]) -> Floats:
@@ -109,7 +124,7 @@ def model_from(
 ) -> Model:
     """The model behind a calibration's ``seen`` and ``spectra``; takes about a second the first time."""
     surfaces = np.vstack([np.ones_like(GRID_NM), reflectances()])
-    views = []
+    views: list[list[Sight]] = []
     scale = float(np.mean([values[:3] for values in seen]))
     for values, candidates in zip(seen, spectra, strict=True):
         rows = np.array(values).reshape(-1, 3)
@@ -123,7 +138,17 @@ def model_from(
         scale * np.stack([lamps @ (surfaces * curve).T for curve in camera.T], axis=2)
         for camera in likely_cameras(views)
     ]
-    return Model(np.concatenate(values_seen), np.tile(lamps @ observer(), (len(values_seen), 1)))
+    return Model(
+        np.concatenate(values_seen),
+        np.tile(lamps @ observer(), (len(values_seen), 1)),
+        scale * np.array([_padded(view[0].values) for view in views]),
+        np.array([view[0].spectrum @ observer() for view in views]),
+    )
+
+
+def _padded(rows: Floats) -> Floats:
+    """(25, 3) with nan for what was not seen."""
+    return np.vstack([rows, np.full((25 - len(rows), 3), np.nan)])
 
 
 def _distance(z: Floats, moment: Floats) -> Floats:
