@@ -21,7 +21,7 @@ create table if not exists station_session (
 create table if not exists station_segment (
     local text not null references station_session, track text not null, number integer not null, file text not null,
     sha256 text not null, size integer not null, sealed_sha256 text not null, sealed_size integer not null,
-    start_s real not null, duration_s real not null, uploaded integer not null default 0,
+    start_s real not null, duration_s real not null, uploaded integer not null default 0, drift_ppm real,
     primary key (local, track, number)
 );
 create table if not exists station_note (
@@ -56,6 +56,8 @@ class Journal:
         self.run("pragma synchronous = full")
         self._db.executescript(_SCHEMA)
         with self.transaction():
+            if not self.run("select 1 from pragma_table_info('station_segment') where name = 'drift_ppm'"):
+                self.run("alter table station_segment add column drift_ppm real")
             if self.run("select 1 from sqlite_master where name = 'session'"):
                 for statement in _FROM_PLAIN.split(";"):
                     self.run(statement)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from capture.claims import Claims
+from capture.drift import EVERY_S, note_drift
 from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
 from capture.holes import untold_gaps
 from capture.journal import Journal
@@ -122,13 +123,15 @@ class Spool:
             raise AlreadyExists(what=f"{segment.track}/{segment.index}")
         if not kept:
             self._seal(local, segment)
+            self._note_clock(local, segment.track, EVERY_S)
         segment.path.unlink(missing_ok=True)
 
     def _seal(self, local: str, segment: Segment) -> None:
         target = segment.path.with_name(segment.path.name + SEALED_SUFFIX)
         sealed = seal_file(segment.path, target, read_facts(self._home).recipient)
         self._journal.run(
-            f"insert or ignore into station_segment (local, {_KEPT}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"insert or ignore into station_segment (local, {_KEPT}, drift_ppm)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             local,
             segment.track,
             segment.index,
@@ -139,7 +142,12 @@ class Spool:
             sealed.size,
             segment.start_s,
             segment.duration_s,
+            segment.drift_ppm,
         )
+
+    def _note_clock(self, local: str, track: str, every_s: float = 0.0) -> None:
+        if (note := note_drift(self._journal, local, track, every_s)) is not None:
+            self.note(local, note)
 
     def note(self, local: str, note: Note) -> None:
         """Journal something that happened. The same note again changes nothing."""
@@ -164,6 +172,8 @@ class Spool:
             self._claims.take(local)
             try:
                 self.recover(local)
+                for track in self.session(local).tracks:
+                    self._note_clock(local, track)
                 self._journal.run("update station_session set closed = 1 where local = ?", local)
             finally:
                 self._claims.drop(local)
