@@ -57,6 +57,20 @@ class RoomReport(Request):
     """The version of the station's program."""
 
 
+class StationErasedRequest(Request):
+    """How many recordings of an erased consultation a room's station has erased, and when by its own clock."""
+
+    room: RoomCode
+    sessions: Annotated[int, Field(ge=1, le=10_000)]
+    at: Time
+
+
+class ErasedAnswer(BaseModel):
+    """Of the consultations asked about, those that are erased."""
+
+    erased: list[Id]
+
+
 class RoomHeard(BaseModel):
     """``clock_skew_s``: how far the station's clock is ahead of the core's."""
 

@@ -31,6 +31,9 @@ create table if not exists station_note (
 create table if not exists station_withdrawal (
     consultation text primary key, reason text not null, at text not null, sent integer not null default 0
 );
+create table if not exists station_erasure (
+    consultation text primary key, sessions integer not null, at text not null, sent integer not null default 0
+);
 """
 # What stations kept before segments were sealed: plain files, which recovery seals and uploads again (to no effect
 # where the core has them).

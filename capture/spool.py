@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from capture.claims import Claims
 from capture.drift import EVERY_S, note_drift
-from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
+from capture.entries import Erasure, Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
 from capture.holes import untold_gaps
 from capture.journal import Journal
 from capture.recorder import Segment, closed_segments
@@ -427,6 +427,65 @@ class Spool:
     def mark_withdrawn(self, consultation: str) -> None:
         """The core knows of the withdrawal."""
         self._journal.run("update station_withdrawal set sent = 1 where consultation = ?", consultation)
+
+    # What a manager decided about it.
+
+    def held_consultations(self) -> list[str]:
+        """Those of which anything lies here, sorted."""
+        rows = self._journal.run(
+            "select distinct consultation from station_session where swept = 0 order by consultation"
+        )
+        return [row[0] for row in rows]
+
+    def erase(self, consultation: str) -> None:
+        """Remove everything of a consultation that is refused, withdrawn, or a copy of what the core has, and journal that.
+
+        Its files go first; a death in between leaves the session for the next call. What cannot be removed stays
+        journalled as it is. Raises NotReady (``busy``) while another process works on it.
+        """
+        with self._lock:
+            for session in self._sessions(
+                "where consultation = ? and swept = 0 and state in ('refused', 'withdrawn', 'complete', 'empty')",
+                consultation,
+            ):
+                if not self._claims.holds(session.local):
+                    self._erase(session)
+
+    def _erase(self, session: Session) -> None:
+        self._claims.take(session.local)
+        try:
+            shutil.rmtree(session.folder, ignore_errors=True)
+            if session.folder.exists():
+                return
+            with self._journal.transaction():
+                for table in ("station_segment", "station_note"):
+                    self._journal.run(f"delete from {table} where local = ?", session.local)
+                self._journal.run(
+                    "update station_session set state = 'erased', closed = 1, swept = 1, problem = null, light = null,"
+                    " tracks = '{}', rig = '{}' where local = ?",
+                    session.local,
+                )
+                self._journal.run(
+                    "insert into station_erasure (consultation, sessions, at) values (?, 1, ?) on conflict (consultation)"
+                    " do update set sessions = sessions + 1, at = excluded.at, sent = 0",
+                    session.consultation,
+                    datetime.now(UTC).isoformat(timespec="seconds"),
+                )
+                self._journal.run(
+                    "update station_withdrawal set reason = '' where consultation = ? and sent = 1",
+                    session.consultation,
+                )
+        finally:
+            self._claims.drop(session.local)
+
+    def erasures(self) -> list[Erasure]:
+        """Those the core has not heard of."""
+        rows = self._journal.run("select consultation, sessions, at from station_erasure where sent = 0")
+        return [Erasure(*row) for row in rows]
+
+    def mark_erased_told(self, consultation: str) -> None:
+        """The core knows that nothing of it is left here."""
+        self._journal.run("update station_erasure set sent = 1 where consultation = ?", consultation)
 
     # Copies of what the core has.
 
