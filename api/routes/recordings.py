@@ -17,20 +17,18 @@ from api import actions
 from api.actions.desk import STAFF
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import (
-    CaseState,
+from api.schemas.base import Id, Seconds, TrackName
+from api.schemas.cases import CaseState
+from api.schemas.recordings import (
     CompleteRequest,
-    Id,
     NoteAnswer,
     NoteRequest,
     NotesAnswer,
     RecordingAnswer,
     RecordingRequest,
-    Seconds,
     SegmentAnswer,
     SegmentsAnswer,
     StationAnswer,
-    TrackName,
 )
 from archive.store import disk_full_is_named
 from archive.terms import Role

@@ -10,8 +10,10 @@ from api import actions
 from api.deps import Actor, InCore, Words
 from api.doors import Doors
 from api.routes.recordings import INTACT
-from api.schemas import CaseState, Id, TodayAnswer, TodayRow
-from api.schemas_rooms import ErasedAnswer, StationErasedRequest
+from api.schemas.base import Id
+from api.schemas.cases import CaseState
+from api.schemas.rooms import ErasedAnswer, StationErasedRequest
+from api.schemas.today import TodayAnswer, TodayRow
 from archive.terms import Role
 
 doors = Doors("station")

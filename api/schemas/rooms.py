@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from api.schemas import Id, Name, Request, Seconds
+from api.schemas.base import Id, Name, Request, Seconds
 from archive.models import Room, RoomChange
 from archive.rooms import AgentState, Planned
 from archive.terms import Kind, State
