@@ -54,6 +54,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
+        self._closed = False
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30.0)
         self.run("pragma journal_mode = wal")
         self.run("pragma synchronous = full")
@@ -67,6 +68,8 @@ class Journal:
 
     def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
+            if self._closed:
+                raise DatabaseUnavailable(detail="the journal is closed")
             try:
                 return self._db.execute(statement, values).fetchall()
             except sqlite3.OperationalError as error:
@@ -87,5 +90,7 @@ class Journal:
             self.run("commit")
 
     def close(self) -> None:
+        """Whoever still asks is told that it is not available: at the end a thread may be late."""
         with self._lock:
+            self._closed = True
             self._db.close()

@@ -35,6 +35,7 @@ from config.errors import (
     BaseKeyChanged,
     ConsentMissing,
     CoreUnreachable,
+    DatabaseUnavailable,
     DiskFull,
     IllegalTransition,
     NotFound,
@@ -316,6 +317,13 @@ def test_what_lies_plain_is_sealed_before_anybody_has_decided_about_its_session(
     assert plain_files(tmp_path) == []
     assert [(each.local, each.segments) for each in living.interrupted()] == [("s-1", 1)]
     assert not living.session("s-1").closed
+
+
+def test_whoever_asks_a_spool_that_was_shut_is_told_so(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    spool.shut()
+    with pytest.raises(DatabaseUnavailable, match="closed"):
+        spool.queue()
 
 
 def test_one_process_at_a_time_records_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

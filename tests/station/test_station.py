@@ -184,7 +184,7 @@ def test_a_disk_that_runs_full_ends_the_session_in_order_and_says_so(
     with room.station() as station:
         station.start(room.visits["signed"], "演示")
         until(lambda: recorded(station), "two seconds of recording")
-        monkeypatch.setattr("capture.station.space_left_s", lambda *_: 0.0)
+        monkeypatch.setattr("capture.space.space_left_s", lambda *_: 0.0)
         until(lambda: station.state == "error", "the alarm", 15)
         shown = station.snapshot()
         assert shown["session"] is None
