@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, selectinload
 
 from archive import audit
-from archive.models import Case, Consultation, HoldDecision, Recording, Withdrawal
+from archive.models import AuditEvent, Case, Consultation, HoldDecision, Recording, Withdrawal
 from archive.terms import HoldVerdict, State
 from config.errors import IllegalTransition, KeptByLaw, RequestRejected
 
 LONGEST_YEARS = 30
+AT_A_STATION = "station.erase"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class HeldCase:
     decision: HoldDecision | None
     footage: bool
     """Whether anything of it was ever recorded."""
+    stations: tuple[AuditEvent, ...] = ()
+    """Stations that told since that they have erased what they held of it: ``room`` and ``sessions`` in the detail."""
 
     def waits(self, today: dt.date) -> bool:
         """Whether a manager has to decide now: never decided, or kept until a day that has come."""
@@ -51,8 +55,17 @@ def held_cases(session: Session, base_code: str) -> list[HeldCase]:
     recorded = set(
         session.scalars(select(Recording.consultation_id).where(Recording.consultation_id.in_(ids)))
     )
+    stations: dict[str, list[AuditEvent]] = {}
+    for event in session.scalars(_erased_at_stations(ids)):
+        stations.setdefault(event.object, []).append(event)
     return [
-        HeldCase(case, withdrawals.get(case.id), decisions.get(case.id), case.id in recorded)
+        HeldCase(
+            case,
+            withdrawals.get(case.id),
+            decisions.get(case.id),
+            case.id in recorded,
+            tuple(stations.get(case.id, ())),
+        )
         for case in cases
     ]
 
@@ -90,6 +103,37 @@ def note_erased(session: Session, case: Case, actor_id: str, reason: str = "") -
     newest = _newest(session, case)
     if newest is None or newest.verdict is not HoldVerdict.ERASE:
         _decide(session, case, actor_id, HoldVerdict.ERASE, reason.strip(), None)
+
+
+def erased_among(session: Session, base_code: str, ids: Collection[str]) -> list[str]:
+    """Those of ``ids`` that a manager of the base has decided to erase and of which nothing is left here, sorted."""
+    wanted = (
+        select(Case.id)
+        .join(HoldDecision, HoldDecision.case_id == Case.id)
+        .where(Case.id.in_(ids), Case.base_code == base_code, Case.state == State.WITHDRAWN)
+        .where(HoldDecision.verdict == HoldVerdict.ERASE)
+    )
+    return sorted(set(session.scalars(wanted)))
+
+
+def note_station_erased(
+    session: Session, case: Case, actor_id: str, *, room: str, sessions: int, at: str
+) -> None:
+    """Log that a station has erased so many sessions it still held. The same word again adds nothing.
+
+    Raises IllegalTransition for a case that nobody has decided to erase.
+    """
+    newest = _newest(session, case)
+    if newest is None or newest.verdict is not HoldVerdict.ERASE:
+        raise IllegalTransition(case=case.id, state=str(case.state), wanted="erased")
+    told = {"room": room, "sessions": sessions, "at": at}
+    if all(event.detail != told for event in session.scalars(_erased_at_stations([case.id]))):
+        audit.record(session, actor_id, AT_A_STATION, case.id, room=room, sessions=sessions, at=at)
+
+
+def _erased_at_stations(ids: Collection[str]) -> Select[AuditEvent]:
+    wanted = select(AuditEvent).where(AuditEvent.action == AT_A_STATION, AuditEvent.object.in_(ids))
+    return wanted.order_by(AuditEvent.id)
 
 
 def _require_held(session: Session, case: Case) -> None:

@@ -21,6 +21,7 @@ import structlog
 from capture.core import Core
 from capture.delivery import Delivery, extent_of
 from capture.entries import Session
+from capture.erasing import carry_out_decisions
 from capture.frames import grab_frames
 from capture.lighting import check_light
 from capture.recorder import Segment, record
@@ -130,6 +131,8 @@ def resume(home: Path, settings: CaptureSettings) -> list[CaptureResult]:
         for upload in uploads:
             # Those that let another session of the same visit go first.
             upload.run()
+        if away is None:
+            _erase(core, spool, settings.room)
         return [upload.result(None) for upload in uploads]
 
 
@@ -145,6 +148,13 @@ def _close(core: Core, home: Path, spool: Spool, local: str) -> YianError | None
         _log.warning("close_failed", local=local, code=error.code)
         return error
     return None
+
+
+def _erase(core: Core, spool: Spool, room: str) -> None:
+    try:
+        carry_out_decisions(core, spool, room)
+    except YianError as error:
+        _log.warning("core_away", code=error.code)
 
 
 def _light(rig: Rig, settings: CaptureSettings) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from capture.rig import last_words
+from capture.sources import Opening
 from config.lifeline import ended_with_us
 
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # Linux
@@ -24,24 +25,26 @@ class Child:
     ``out`` and ``stamps`` are the reading ends of its standard output and of the pipe for time stamps.
     """
 
-    def __init__(self, command: Callable[[str], list[str]], folder: Path | None) -> None:
+    def __init__(self, command: Callable[[str], Opening], folder: Path | None) -> None:
         self.out, out_end = _pipe()
         self.stamps, stamps_end = _pipe()
         # Unnamed, so that an address in ffmpeg's words is never left on the disk.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child is
         self._kill_at: float | None = None
         try:
-            self._process = subprocess.Popen(
-                command(f"pipe:{stamps_end}"),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out_end,
-                stderr=self._complaints,
-                pass_fds=(stamps_end,),
-                start_new_session=True,  # Ctrl-C in the terminal is for the station, which closes its children itself
-                # Orphaned, it would go on filming a patient with nobody to stop it.
-                preexec_fn=ended_with_us(signal.SIGTERM),  # noqa: PLW1509 - it calls prctl, nothing else
-            )
+            opening = command(f"pipe:{stamps_end}")
+            with opening.fed() as stdin:
+                self._process = subprocess.Popen(
+                    opening.arguments,
+                    cwd=folder,
+                    stdin=stdin,
+                    stdout=out_end,
+                    stderr=self._complaints,
+                    pass_fds=(stamps_end,),
+                    start_new_session=True,  # Ctrl-C in the terminal is for the station, which closes its children itself
+                    # Orphaned, it would go on filming a patient with nobody to stop it.
+                    preexec_fn=ended_with_us(signal.SIGTERM),  # noqa: PLW1509 - it calls prctl, nothing else
+                )
         except BaseException:
             self._complaints.close()
             os.close(self.out)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from capture.rig import Camera, Microphone, Rig, ffmpeg_binary
 from capture.segments import list_name
+from capture.sources import Opening
 
 PREVIEW_LONG_PX = 960
 PREVIEW_EVERY_S = 0.9
 SOUND_RATE_HZ = 16_000
-PROBE_US = 1_500_000  # of a network camera: it announces its format, a longer look only delays a restart
 _NO_BURST_S = 0.001  # by itself -re plays half a second ahead
 _QUIET = ("-hide_banner", "-loglevel", "error", "-nostats", "-nostdin", "-y")
 
@@ -47,9 +47,10 @@ def has_stamps(device: Camera | Microphone, plan: Plan) -> bool:
     return isinstance(device, Camera) and (recorded_as_it_comes or device.codec == "copy")
 
 
-def command_of(rig: Rig, device: Camera | Microphone, plan: Plan, stamps: str) -> list[str]:
-    """The whole command; ``stamps`` is the address of the pipe for time stamps. Raises FfmpegMissing."""
-    command = [ffmpeg_binary(device.input), *_QUIET, *_before_input(device, plan), *rig.ffmpeg_input(device)]
+def command_of(rig: Rig, device: Camera | Microphone, plan: Plan, stamps: str) -> Opening:
+    """The whole command; ``stamps`` is the address of the pipe for time stamps. Raises FfmpegMissing, DeviceFailed."""
+    source = rig.ffmpeg_input(device)
+    command = [ffmpeg_binary(device.input), *_QUIET, *_before_input(device, plan), *source.arguments]
     if plan.segment_s is not None:
         command += [*_until(plan), *_recorded(device, plan.segment_s, plan.first_index, stamps, plan)]
     if plan.shown:
@@ -57,7 +58,7 @@ def command_of(rig: Rig, device: Camera | Microphone, plan: Plan, stamps: str) -
     if isinstance(device, Camera) and device.codec == "copy" and has_stamps(device, plan):
         command += [*_until(plan), "-map", "0:v:0", "-c:v", "copy", *_from_the_skip(device, plan)]
         command += ["-f", "framecrc", "-flush_packets", "1", stamps]
-    return command
+    return Opening(command, source.stdin)
 
 
 def _before_input(device: Camera | Microphone, plan: Plan) -> list[str]:
@@ -66,9 +67,6 @@ def _before_input(device: Camera | Microphone, plan: Plan) -> list[str]:
         options += ["-skip_frame", "nokey", "-threads", "1"]
     if isinstance(device, Camera) and device.codec == "encode" and is_live(device):
         options += ["-thread_type", "slice"]  # decoding whole pictures side by side makes each come later
-    if device.input == "rtsp":
-        # With sound and picture in one session ffmpeg moves its stamps when the camera's first report comes.
-        options += ["-allowed_media_types", device.kind, "-analyzeduration", str(PROBE_US)]
     if plan.segment_s is None and not is_paced(device):
         options += ["-re"]
     if not is_live(device) and is_paced(device):

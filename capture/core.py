@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from capture.entries import Kept, Note, Withdrawal
+from capture.entries import Erasure, Kept, Note, Withdrawal
 from capture.rig import redact
 from capture.seal import BaseFacts
 from config.digest import CHANGED, FACTS_HEADER, facts_digest
@@ -126,6 +126,21 @@ class Core:
         """Tell that a patient has taken the consent back; telling it again changes nothing."""
         path = f"/api/consultations/{_quoted(told.consultation)}/consent/withdraw"
         if "case" not in self._tell("withdraw", told.consultation, path, {"reason": told.reason}):
+            raise self._not_ours("no case id")
+
+    def erased_among(self, consultations: Sequence[str]) -> set[str]:
+        """Those of ``consultations`` that a manager has erased: nothing of them may be kept anywhere."""
+        answer = self._call("GET", "/api/station/erased", params={"consultation": list(consultations)})
+        erased = answer.get("erased")
+        if not isinstance(erased, list):
+            raise self._not_ours("no list of what is erased")
+        return {str(each) for each in erased}
+
+    def confirm_erased(self, told: Erasure, room: str) -> None:
+        """Tell that nothing of an erased consultation is left here; telling it again changes nothing."""
+        path = f"/api/consultations/{_quoted(told.consultation)}/station-erased"
+        body = {"room": room, "sessions": told.sessions, "at": told.at}
+        if "case" not in self._tell("station-erased", told.consultation, path, body):
             raise self._not_ours("no case id")
 
     def station(self) -> BaseFacts:

@@ -91,7 +91,8 @@ class Crosstalk:
         """``x.speaks`` is given. "unknown" is the answer when M need not hear X."""
         x_db, m_db = _mean_db(x.levels_db[x.active]), _mean_db(m.levels_db[x.active])
         owed_db, sure = self._owed_db(x_db)
-        finding = _compare(x, m, m_db, owed_db, sure)
+        surely_owed_db = owed_db if sure else min(owed_db, x_db + UNLEARNED_DB)
+        finding = _compare(x, m, m_db, owed_db, surely_owed_db)
         if finding in ("dead", "faint"):
             self._doubted.clear()
         else:
@@ -126,10 +127,11 @@ class Crosstalk:
         return float(owed_db), bool(lowest <= SURELY_X_DB)
 
 
-def _compare(x: Heard, m: Heard, m_db: float, owed_db: float, sure: bool) -> Finding:
+def _compare(x: Heard, m: Heard, m_db: float, owed_db: float, surely_owed_db: float) -> Finding:
     shortfall_db = owed_db - m_db
     hears_x = _alike(x.levels_db, m.levels_db)
-    if hears_x and sure and shortfall_db > DROP_DB:
+    # Also where nothing was learned: no live microphone is so deaf and still follows X.
+    if hears_x and surely_owed_db - m_db > DROP_DB:
         return "faint"
     if hears_x or (m.speaks and m.voiced):
         return "alive"

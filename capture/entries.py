@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-State = Literal["waiting", "refused", "withdrawn", "complete", "empty"]
+State = Literal["waiting", "refused", "withdrawn", "complete", "empty", "erased"]
 """``waiting``: for the core to have all of it. ``refused``: the core does not want it (consent); ``withdrawn``: the
-patient took the consent back here. Both are kept sealed and nothing of them is sent. ``empty``: nothing was recorded."""
+patient took the consent back here. Both are kept sealed and nothing of them is sent. ``empty``: nothing was recorded.
+``erased``: a manager decided so at the core, and nothing of it is left here."""
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,13 @@ class Withdrawal:
 
     consultation: str
     reason: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """So many sessions of a consultation were erased here, for the core to hear of."""
+
+    consultation: str
+    sessions: int
     at: str

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.rig import Camera, Rig, ffmpeg_binary, last_words
+from capture.sources import Opening
 from config.errors import DeviceFailed
 
 Frames = NDArray[np.uint8]
@@ -32,17 +33,20 @@ def grab_frames(rig: Rig, camera: str, count: int, timeout_s: float = 20.0) -> F
 
 def read_image(path: Path, timeout_s: float = 20.0) -> Frames:
     """A picture file as (1, h, w, 3), decoded in a child process. Raises DeviceFailed naming the file."""
-    source = ["-protocol_whitelist", "file", "-i", f"file:{path.resolve()}"]
+    source = Opening(["-protocol_whitelist", "file", "-i", f"file:{path.resolve()}"])
     return _decode(source, path.name, 1, timeout_s)
 
 
-def _decode(source: list[str], name: str, count: int, timeout_s: float) -> Frames:
-    command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-nostdin", *source, "-map", "0:v:0"]
+def _decode(source: Opening, name: str, count: int, timeout_s: float) -> Frames:
+    command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-nostdin", *source.arguments]
+    command += ["-map", "0:v:0"]
     # The fast conversion to RGB is up to two codes too dark, 3 % of the light.
     command += ["-sws_flags", "accurate_rnd+full_chroma_int"]
     command += ["-frames:v", str(count), "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            command, input=source.stdin, capture_output=True, timeout=timeout_s, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise DeviceFailed(input=name, detail=f"no picture within {timeout_s:g} s") from error
     pictures = _ppm_pictures(done.stdout)

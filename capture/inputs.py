@@ -174,7 +174,7 @@ class Inputs:
             age_s = round(time.monotonic() - run.tap.last_data, 3)
             place = run.place(0)
             offset_ms = round((place.offset_s - run.spawned_s) * 1000, 1)
-            drift_ppm = place.drift_ppm if run.fixed_s is None else None
+            drift_ppm = place.drift_ppm
             open_s = max(0.0, run.tap.media_s - run.handed_s) if run.lines is not None else 0.0
         return InputState(
             name=each.device.name,

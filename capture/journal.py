@@ -21,7 +21,7 @@ create table if not exists station_session (
 create table if not exists station_segment (
     local text not null references station_session, track text not null, number integer not null, file text not null,
     sha256 text not null, size integer not null, sealed_sha256 text not null, sealed_size integer not null,
-    start_s real not null, duration_s real not null, uploaded integer not null default 0,
+    start_s real not null, duration_s real not null, uploaded integer not null default 0, drift_ppm real,
     primary key (local, track, number)
 );
 create table if not exists station_note (
@@ -30,6 +30,9 @@ create table if not exists station_note (
 );
 create table if not exists station_withdrawal (
     consultation text primary key, reason text not null, at text not null, sent integer not null default 0
+);
+create table if not exists station_erasure (
+    consultation text primary key, sessions integer not null, at text not null, sent integer not null default 0
 );
 """
 # What stations kept before segments were sealed: plain files, which recovery seals and uploads again (to no effect
@@ -51,17 +54,22 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
+        self._closed = False
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30.0)
         self.run("pragma journal_mode = wal")
         self.run("pragma synchronous = full")
         self._db.executescript(_SCHEMA)
         with self.transaction():
+            if not self.run("select 1 from pragma_table_info('station_segment') where name = 'drift_ppm'"):
+                self.run("alter table station_segment add column drift_ppm real")
             if self.run("select 1 from sqlite_master where name = 'session'"):
                 for statement in _FROM_PLAIN.split(";"):
                     self.run(statement)
 
     def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
+            if self._closed:
+                raise DatabaseUnavailable(detail="the journal is closed")
             try:
                 return self._db.execute(statement, values).fetchall()
             except sqlite3.OperationalError as error:
@@ -82,5 +90,7 @@ class Journal:
             self.run("commit")
 
     def close(self) -> None:
+        """Whoever still asks is told that it is not available: at the end a thread may be late."""
         with self._lock:
+            self._closed = True
             self._db.close()

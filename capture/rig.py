@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capture.light_setup import Light
-from capture.sources import Secrets, arguments, check_source
+from capture.sources import Opening, Secrets, check_source, opening
 from config.errors import FfmpegMissing, RigRejected
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -125,10 +125,10 @@ class Rig(Part):
             "light": self.light.public_dict() if self.light else None,
         }
 
-    def ffmpeg_input(self, chosen: Camera | Microphone) -> list[str]:
-        """The arguments up to and including ``-i`` that make ffmpeg open ``chosen``. An ONVIF camera is asked for its
-        stream each time: raises DeviceFailed when it does not answer."""
-        return arguments(chosen)
+    def ffmpeg_input(self, chosen: Camera | Microphone) -> Opening:
+        """What makes ffmpeg open ``chosen``. An ONVIF camera is asked for its stream each time: raises DeviceFailed
+        when it does not answer."""
+        return opening(chosen)
 
 
 def load_rig(path: Path) -> Rig:

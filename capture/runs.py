@@ -53,7 +53,9 @@ class Run:
 
     def place(self, number: int) -> Place:
         """Of the segments from ``number`` on, as known by now."""
-        offset_s = self.fixed_s if self.fixed_s is not None else self.clock.offset_s()
+        if self.fixed_s is not None:
+            return Place(number, self.fixed_s, None)
+        offset_s = self.clock.offset_s()
         return Place(number, self.spawned_s if offset_s is None else offset_s, self.clock.drift_ppm())
 
     def begins_s(self, segment: Segment) -> float:

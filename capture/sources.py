@@ -1,29 +1,63 @@
 """How each kind of input is named in a rig file, and how ffmpeg is told to open it.
 
-A new kind of device is one more branch in :func:`check_source` and one in :func:`arguments`.
+A new kind of device is one more branch in :func:`check_source` and one in :func:`opening`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from capture.onvif import stream_address
+from config.errors import DeviceFailed
 
 if TYPE_CHECKING:
     from capture.rig import Camera, Microphone
 
 RTSP_TIMEOUT_US = 5_000_000
+PROBE_US = 1_500_000  # of a network camera: it announces its format, a longer look only delays a restart
 _TEST_PICTURES = ("testsrc2", "smptebars")
 _TEST_SOUND = re.compile(r"silence|sine(?::[1-9][0-9]{1,4})?")
 _SOUND_DEVICE = re.compile(r"[A-Za-z0-9_][\w:,=.+-]*")
 # DirectShow and AVFoundation separate picture and sound by a colon.
 _NAMED_DEVICE = re.compile(r'[^:"\x00-\x1f]{1,300}')
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+LONGEST_ADDRESS = 4096  # the whole list has to fit into a pipe that nobody reads yet
+# What would end a quoted address in ffmpeg's list, or the line; a camera may name its own.
+_UNQUOTABLE = re.compile(r"[\x00-\x20'\\\x7f]")
+
+
+class Opening(NamedTuple):
+    """What makes ffmpeg open an input: its arguments, and what it reads from its standard input.
+
+    Everybody on the machine can see arguments (``ps``), so an address, which may hold a password, never is one.
+    """
+
+    arguments: list[str]
+    stdin: bytes = b""
+
+    @contextlib.contextmanager
+    def fed(self) -> Iterator[int]:
+        """What a child has to be given as its standard input, while the block lasts. It lies in a pipe, on no disk."""
+        if not self.stdin:
+            yield subprocess.DEVNULL
+            return
+        reading, writing = os.pipe()
+        try:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(self.stdin)
+            yield reading
+        finally:
+            os.close(reading)
 
 
 class Secrets:
@@ -83,11 +117,37 @@ def check_source(chosen: Camera | Microphone) -> None:
         raise ValueError("source is the device's name as `yian rig list` shows it")
 
 
-def arguments(chosen: Camera | Microphone) -> list[str]:
-    """The arguments up to and including ``-i`` that make ffmpeg open ``chosen``.
+def opening(chosen: Camera | Microphone) -> Opening:
+    """The arguments up to and including ``-i`` that make ffmpeg open ``chosen``, and its standard input.
 
     Asks an ONVIF camera for its stream first: raises DeviceFailed when it does not answer.
     """
+    if chosen.input == "rtsp":
+        return _network(chosen, chosen.source)
+    if chosen.input == "onvif":
+        return _network(chosen, stream_address(chosen.name, chosen.source))
+    return Opening(_local(chosen))
+
+
+def _network(chosen: Camera | Microphone, address: str) -> Opening:
+    """By a list of one address (ffmpeg's concat demuxer), which changes neither the packets nor their time stamps."""
+    quoted = _UNQUOTABLE.sub(lambda found: quote(found[0]), address)
+    if len(quoted) > LONGEST_ADDRESS:
+        raise DeviceFailed(input=chosen.name, detail="the camera's address is too long")
+    options = {
+        "rtsp_transport": "tcp",
+        "timeout": RTSP_TIMEOUT_US,
+        # With sound and picture in one session ffmpeg moves its stamps when the camera's first report comes.
+        "allowed_media_types": chosen.kind,
+        "analyzeduration": PROBE_US,
+    }
+    lines = ["ffconcat version 1.0", f"file '{quoted}'"]
+    lines += [f"option {name} {value}" for name, value in options.items()]
+    listed = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "pipe,tcp,tls", "-i", "pipe:0"]
+    return Opening(["-thread_queue_size", "512", *listed], "\n".join([*lines, ""]).encode())
+
+
+def _local(chosen: Camera | Microphone) -> list[str]:
     pace = ["-re"] if chosen.realtime else []
     queue = ["-thread_queue_size", "512"]
     match chosen.input:
@@ -96,22 +156,13 @@ def arguments(chosen: Camera | Microphone) -> list[str]:
             return [*pace, "-protocol_whitelist", "file", "-i", f"file:{chosen.source}"]
         case "test":
             return [*pace, "-f", "lavfi", "-i", _test_source(chosen)]
-        case "rtsp":
-            return [*queue, *_rtsp(chosen.source)]
-        case "onvif":
-            return [*queue, *_rtsp(stream_address(chosen.name, chosen.source))]
         case "avfoundation":
             device = f"{chosen.source}:none" if chosen.kind == "video" else f":{chosen.source}"
             return [*queue, "-f", "avfoundation", *_format(chosen), "-i", device]
         case "dshow":
             device = f"{chosen.kind}={chosen.source}"
             return [*queue, "-f", "dshow", *_format(chosen), "-i", device]
-        case "v4l2" | "alsa" | "pulse":
-            return [*queue, "-f", chosen.input, *_format(chosen), "-i", chosen.source]
-
-
-def _rtsp(address: str) -> list[str]:
-    return ["-rtsp_transport", "tcp", "-timeout", str(RTSP_TIMEOUT_US), "-i", address]
+    return [*queue, "-f", chosen.input, *_format(chosen), "-i", chosen.source]
 
 
 def _format(chosen: Camera | Microphone) -> list[str]:

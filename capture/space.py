@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 from capture.rig import Camera, Microphone, Rig
 from capture.spool import Spool
@@ -14,6 +15,7 @@ from config.settings import Settings
 BITS_PER_PIXEL = 0.15
 # FLAC never exceeds the plain samples: two channels of 16 bits.
 BITS_PER_SAMPLE = 32
+LOOK_EVERY_S = 5.0
 DEFAULT_SIZE, DEFAULT_FPS, DEFAULT_RATE_HZ = (1920, 1080), 30.0, 48_000
 
 
@@ -38,6 +40,27 @@ def check_space(rig: Rig, planned_s: float, settings: Settings) -> None:
 def space_left_s(rig: Rig, settings: Settings) -> float:
     """Seconds that can still be recorded before the reserve is touched; 0 when it is."""
     return max(0.0, (_free_bytes(settings) - _reserve_bytes(settings)) / _bytes_per_s(rig))
+
+
+class SpaceWatch:
+    """How much recording still fits, looked at every few seconds. ``left_s`` is None before the first look."""
+
+    def __init__(self, rig: Rig, settings: Settings) -> None:
+        self._rig, self._settings = rig, settings
+        self._due = 0.0
+        self.left_s: float | None = None
+
+    def is_used_up(self) -> bool:
+        """Whether a look that was due found the reserve touched; False where none was due."""
+        if time.monotonic() < self._due:
+            return False
+        self._due = time.monotonic() + LOOK_EVERY_S
+        self.left_s = space_left_s(self._rig, self._settings)
+        return self.left_s <= 0
+
+    def hurry(self) -> None:
+        """Somebody could not write: the next look is due at once."""
+        self._due = 0.0
 
 
 def _bytes_per_s(rig: Rig) -> float:

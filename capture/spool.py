@@ -4,7 +4,7 @@
 the base's key, then journalled, and only then its plain file goes; so after a crash at any point either the plain file
 or the journalled, sealed one is there, and :meth:`Spool.recover` seals what was left plain. A sealed file goes only after
 the core has confirmed every checksum of the *whole* session, and then not before some days have passed, unless
-the disk runs low or the patient's consent is withdrawn.
+the disk runs low, the patient's consent is withdrawn, or a manager has the case erased.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from capture.claims import Claims
-from capture.entries import Held, Interrupted, Kept, Note, Queue, Session, State, Withdrawal
+from capture.drift import EVERY_S, note_drift
+from capture.entries import Interrupted, Kept, Note, Session
 from capture.holes import untold_gaps
-from capture.journal import Journal
 from capture.recorder import Segment, closed_segments
+from capture.records import SEGMENT_COLUMNS, Records
 from capture.seal import PART_SUFFIX, SEALED_SUFFIX, read_facts, seal_file
 from config.errors import (
     AlreadyExists,
     ConsentWithdrawn,
     IllegalTransition,
-    NotFound,
     YianError,
 )
 
@@ -39,13 +39,9 @@ __all__ = ["Note", "Spool"]
 MEDIA_SUFFIXES = frozenset({".mkv", ".flac"})
 # A session that is gone on with on another day is another session; a clock that jumped must not stretch it either.
 LONGEST_BREAK_S = 24 * 3600.0
-_COLUMNS = (
-    "local, consultation, kind, started_at, tracks, rig, light, recording, case_id, state, problem, closed"
-)
-_KEPT = "track, number, file, sha256, size, sealed_sha256, sealed_size, start_s, duration_s"
 
 
-class Spool:
+class Spool(Records):
     """The journal and files of one station. Safe to use from several threads; also while another process uses it.
 
     Every call may raise DatabaseUnavailable or DiskFull; those that name a session, NotFound.
@@ -53,11 +49,11 @@ class Spool:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._place = home / "spool"
-        self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._journal = Journal(self._place / "journal.db")
+        place = home / "spool"
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        super().__init__(place)
         self._lock = threading.RLock()
-        self._claims = Claims(self._place)
+        self._claims = Claims(place)
 
     def __enter__(self) -> Self:
         return self
@@ -122,13 +118,15 @@ class Spool:
             raise AlreadyExists(what=f"{segment.track}/{segment.index}")
         if not kept:
             self._seal(local, segment)
+            self._note_clock(local, segment.track, EVERY_S)
         segment.path.unlink(missing_ok=True)
 
     def _seal(self, local: str, segment: Segment) -> None:
         target = segment.path.with_name(segment.path.name + SEALED_SUFFIX)
         sealed = seal_file(segment.path, target, read_facts(self._home).recipient)
         self._journal.run(
-            f"insert or ignore into station_segment (local, {_KEPT}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"insert or ignore into station_segment (local, {SEGMENT_COLUMNS}, drift_ppm)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             local,
             segment.track,
             segment.index,
@@ -139,7 +137,12 @@ class Spool:
             sealed.size,
             segment.start_s,
             segment.duration_s,
+            segment.drift_ppm,
         )
+
+    def _note_clock(self, local: str, track: str, every_s: float = 0.0) -> None:
+        if (note := note_drift(self._journal, local, track, every_s)) is not None:
+            self.note(local, note)
 
     def note(self, local: str, note: Note) -> None:
         """Journal something that happened. The same note again changes nothing."""
@@ -164,6 +167,8 @@ class Spool:
             self._claims.take(local)
             try:
                 self.recover(local)
+                for track in self.session(local).tracks:
+                    self._note_clock(local, track)
                 self._journal.run("update station_session set closed = 1 where local = ?", local)
             finally:
                 self._claims.drop(local)
@@ -288,54 +293,7 @@ class Spool:
             seal_file(path, target, read_facts(self._home).recipient)
         path.unlink()
 
-    # What is there.
-
-    def folder(self, local: str) -> Path:
-        """Where the inputs of a session write; a folder by track."""
-        return self._place / local
-
-    def session(self, local: str) -> Session:
-        for session in self._sessions("where local = ?", local):
-            return session
-        raise NotFound(what="session", id=local)
-
-    def segments(self, local: str) -> list[Kept]:
-        """Everything journalled of a session, in order of time."""
-        return self._select(local, "")
-
-    def pending(self, local: str) -> list[Kept]:
-        """What the core has not confirmed yet, in order of time."""
-        return self._select(local, "and uploaded = 0")
-
-    def notes(self, local: str, *, unsent: bool = False) -> list[Note]:
-        """In the order in which they were made."""
-        rows = self._journal.run(
-            f"select kind, at_s, data, id from station_note where local = ? {'and sent = 0' if unsent else ''}"
-            " order by number",
-            local,
-        )
-        return [Note(kind, at_s, json.loads(data), name) for kind, at_s, data, name in rows]
-
-    def unfinished(self) -> list[Session]:
-        """What the core does not have in full and may have, oldest first; also what it refused so far."""
-        return self._sessions("where state in ('waiting', 'refused')")
-
-    def queue(self) -> Queue:
-        waiting, refused = [], 0
-        held: list[Held] = []
-        for session in self._sessions("where state in ('waiting', 'refused', 'withdrawn')"):
-            if session.state == "waiting":
-                waiting.append(session)
-            if session.state != "waiting" or session.problem is not None:
-                refused += session.state == "refused"
-                held.append(Held(session.local, session.consultation, session.state, session.problem))
-        rows = self._journal.run(
-            "select count(*), coalesce(sum(sealed_size), 0) from station_segment join station_session using (local)"
-            " where uploaded = 0 and state = 'waiting'"
-        )
-        oldest = min((datetime.fromisoformat(each.started_at) for each in waiting), default=None)
-        oldest_s = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
-        return Queue(rows[0][0], rows[0][1], oldest_s, refused, tuple(held))
+    # Who works on it.
 
     def is_live(self, local: str) -> bool:
         """Whether this process records the session now."""
@@ -346,77 +304,48 @@ class Spool:
         with self._lock:
             return not self._claims.is_free(local)
 
-    # What became of it at the core.
+    # What a manager decided about it.
 
-    def know(self, local: str, recording: str | None) -> None:
-        """The core has opened the session under its own id; None: it does not know that id, and has to be asked again."""
-        self._journal.run("update station_session set recording = ? where local = ?", recording, local)
+    def erase(self, consultation: str) -> None:
+        """Remove everything of a consultation that is refused, withdrawn, or a copy of what the core has, and journal that.
 
-    def mark_uploaded(self, local: str, track: str, index: int, *, confirmed: bool = True) -> None:
-        """Note that the core has confirmed the segment's checksum (or, that it has lost it again)."""
-        self._journal.run(
-            "update station_segment set uploaded = ? where local = ? and track = ? and number = ?",
-            int(confirmed),
-            local,
-            track,
-            index,
-        )
-
-    def mark_sent(self, note: str) -> None:
-        self._journal.run("update station_note set sent = 1 where id = ?", note)
-
-    def refuse(self, local: str, error: YianError) -> None:
-        """The core does not want the session: kept as it is, and shown."""
-        self._judge(local, "refused", error)
-
-    def admit(self, local: str) -> None:
-        """The core wants a session that it refused before."""
-        self._judge(local, "waiting", None)
-
-    def blame(self, local: str, error: YianError) -> None:
-        """The session cannot go to the core for a reason of its own; it is tried again all the same."""
-        self._judge(local, "waiting", error)
-
-    def _judge(self, local: str, state: State, problem: YianError | None) -> None:
-        self._journal.run(
-            "update station_session set state = ?, problem = ? where local = ? and state in ('waiting', 'refused')",
-            state,
-            json.dumps(problem.to_dict()) if problem else None,
-            local,
-        )
-
-    def complete(self, local: str, case: str | None) -> None:
-        """The core has the whole session (``case``), or there was nothing in it (None). Local copies stay for a while.
-
-        Raises IllegalTransition while something is pending or the session is open.
+        Its files go first; a death in between leaves the session for the next call. What cannot be removed stays
+        journalled as it is. Raises NotReady (``busy``) while another process works on it.
         """
-        with self._journal.transaction():
-            session = self.session(local)
-            if self.pending(local) or not session.closed or (case is None and self.segments(local)):
-                raise IllegalTransition(case=local, state=session.state, wanted="complete")
-            self._journal.run(
-                "update station_session set state = ?, case_id = ?, completed_at = ?, problem = null where local = ?",
-                "empty" if case is None else "complete",
-                case,
-                time.time(),
-                local,
-            )
+        with self._lock:
+            for session in self._sessions(
+                "where consultation = ? and swept = 0 and state in ('refused', 'withdrawn', 'complete', 'empty')",
+                consultation,
+            ):
+                if not self._claims.holds(session.local):
+                    self._erase(session)
 
-    def is_withdrawn(self, consultation: str) -> bool:
-        """Whether the consent was taken back at this station, whatever the core has heard of it so far."""
-        told = self._journal.run(
-            "select 1 from station_withdrawal where consultation = ? limit 1", consultation
-        )
-        return bool(told)
-
-    def withdrawals(self) -> list[Withdrawal]:
-        """Those the core has not heard of."""
-        rows = self._journal.run("select consultation, reason, at from station_withdrawal where sent = 0")
-        return [Withdrawal(*row) for row in rows]
-
-    def mark_withdrawn(self, consultation: str) -> None:
-        """The core knows of the withdrawal."""
-        self._journal.run("update station_withdrawal set sent = 1 where consultation = ?", consultation)
+    def _erase(self, session: Session) -> None:
+        self._claims.take(session.local)
+        try:
+            shutil.rmtree(session.folder, ignore_errors=True)
+            if session.folder.exists():
+                return
+            with self._journal.transaction():
+                for table in ("station_segment", "station_note"):
+                    self._journal.run(f"delete from {table} where local = ?", session.local)
+                self._journal.run(
+                    "update station_session set state = 'erased', closed = 1, swept = 1, problem = null, light = null,"
+                    " tracks = '{}', rig = '{}' where local = ?",
+                    session.local,
+                )
+                self._journal.run(
+                    "insert into station_erasure (consultation, sessions, at) values (?, 1, ?) on conflict (consultation)"
+                    " do update set sessions = sessions + 1, at = excluded.at, sent = 0",
+                    session.consultation,
+                    datetime.now(UTC).isoformat(timespec="seconds"),
+                )
+                self._journal.run(
+                    "update station_withdrawal set reason = '' where consultation = ? and sent = 1",
+                    session.consultation,
+                )
+        finally:
+            self._claims.drop(session.local)
 
     # Copies of what the core has.
 
@@ -447,42 +376,6 @@ class Spool:
         shutil.rmtree(self.folder(local), ignore_errors=True)
         if not self.folder(local).exists():
             self._journal.run("update station_session set swept = 1 where local = ?", local)
-
-    # Rows.
-
-    def _sessions(self, which: str, *values: object) -> list[Session]:
-        rows = self._journal.run(
-            f"select {_COLUMNS} from station_session {which} order by started_at, local", *values
-        )
-        return [self._session(row) for row in rows]
-
-    def _session(self, row: tuple[Any, ...]) -> Session:
-        local, consultation, kind, started_at, tracks, rig, light, recording, case, state, problem, closed = (
-            row
-        )
-        return Session(
-            local=local,
-            consultation=consultation,
-            kind=kind,
-            started_at=started_at,
-            tracks=json.loads(tracks),
-            rig=json.loads(rig),
-            light=json.loads(light) if light else None,
-            recording=recording,
-            case=case,
-            state=state,
-            problem=json.loads(problem) if problem else None,
-            closed=bool(closed),
-            folder=self.folder(local),
-        )
-
-    def _select(self, local: str, also: str) -> list[Kept]:
-        folder = self.folder(local)
-        rows = self._journal.run(
-            f"select {_KEPT} from station_segment where local = ? {also} order by start_s, track, number",
-            local,
-        )
-        return [Kept(row[0], row[1], folder / row[2], *row[3:]) for row in rows]
 
 
 def _end_s(kept: list[Kept]) -> float:

@@ -15,9 +15,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from capture.desk import Desk
 from capture.health import health_of
@@ -26,12 +24,11 @@ from capture.inputs import Inputs
 from capture.light_watch import LightWatch
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
-from capture.roles import RoleCheck
 from capture.running import Chapter, Running
 from capture.segments import Gap, Segment
 from capture.session_clock import keep_zero, kept_zero
-from capture.sound import SoundGate
-from capture.space import check_space, space_left_s
+from capture.sound_watch import SoundWatch
+from capture.space import SpaceWatch, check_space
 from capture.spool import Note, Spool
 from capture.timetable import Timetable
 from capture.today import Today, Visit
@@ -50,7 +47,6 @@ from config.settings import Settings
 State = Literal["idle", "checking", "ready", "recording", "paused", "uploading", "error"]
 
 TICK_S = 0.5
-SPACE_EVERY_S = 5.0
 # Nobody waits longer than this between pressing the key and being recorded, whatever the network does.
 ASK_S = 2.0
 _log = structlog.get_logger(__name__)
@@ -67,18 +63,15 @@ class Station:
         self._session: Running | None = None
         self._problem: YianError | None = None
         self.preview = Preview()
-        self._sound = SoundGate({each.name: each.role for each in rig.microphone})
-        self._role_check: RoleCheck | None = None
-        self._inputs = Inputs(rig, settings.capture, self.preview.take, self._listen)
+        self._sound = SoundWatch(rig)
+        self._space = SpaceWatch(rig, settings)
+        self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.listen)
         self._spool = Spool(self._home)
         self._desk = Desk(settings)
         self._uploader = Uploader(settings, self._spool)
         self.today = Today(self._home, settings.zone, self._desk.today)
         self._light = LightWatch(rig, settings, self.preview.frames)
         self._timetable = Timetable(settings.capture.planned_minutes)
-        self._alarms: set[tuple[str, str]] = set()
-        self._space_left_s: float | None = None
-        self._space_due = 0.0
         self._heartbeat = Heartbeat()
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
 
@@ -246,12 +239,11 @@ class Station:
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
-            self._role_check = RoleCheck({each.name: each.role for each in self._rig.microphone})
+            self._sound.ask_roles()
 
     def end_role_check(self) -> None:
         """Nobody is asked any more; what was found stays with the sound gate."""
-        with self._lock:
-            self._role_check = None
+        self._sound.end_asking()
 
     def acknowledge(self) -> None:
         """Somebody has read what went wrong."""
@@ -273,10 +265,7 @@ class Station:
         session = self._session
         if session is not None and session.paused_since_s is not None:
             return {}
-        return {
-            name: {"level_dbfs": state.level_dbfs, "verdict": state.verdict}
-            for name, state in self._sound.states().items()
-        }
+        return self._sound.levels()
 
     def doubts(self) -> list[str]:
         """What speaks against recording now, though a person may decide otherwise: codes."""
@@ -322,15 +311,9 @@ class Station:
             "roles": {each.name: each.role for each in self._rig.inputs},
             "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
             "pictures": self.preview.numbers(),
-            "sound": {name: each.to_dict() for name, each in self._sound.states().items()},
-            "sound_alarms": [
-                {"microphone": each.name, "code": each.code, "since": each.since.isoformat()}
-                for each in self._sound.alarms()
-            ],
-            "role_check": self._told_roles(),
             "light": self._light.newest,
             "light_trend": self._light.trend(),
-            "space_left_s": self._space_left_s,
+            "space_left_s": self._space.left_s,
             "queue": {
                 **asdict(queue),
                 "online": upload.online,
@@ -340,6 +323,7 @@ class Station:
             "today": [self._told_visit(visit) for visit in self.today.visits],
             "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,
         }
+        shown |= self._sound.told()
         health = health_of(shown)
         return {**shown, "health": asdict(health), "room_problem": health.problem}
 
@@ -362,12 +346,16 @@ class Station:
 
     def tick(self) -> None:
         """Once through everything that is due."""
-        self._look_at_space()
+        if self._space.is_used_up():
+            with self._lock:
+                if self._session is not None:
+                    self._close("disk_full", DiskFull(path=str(self._home), needed_mb=None, free_mb=0))
         if self._uploader.refused(self._session.visit.id if self._session else None):
             with self._lock:
                 if self._session is not None:
                     self._close("refused")
-        self._hear_alarms()
+        for alarm in self._sound.new_alarms():
+            self._note_if_running("sound", {"microphone": alarm.name, "alarm": alarm.code})
         problem = self._inputs.problem
         with self._lock:
             if problem is not None and self._session is not None:
@@ -375,23 +363,6 @@ class Station:
         if self._light.is_due(self.state):
             self._take_light(self._light.check(self._at_s()))
         self._keep_timetable()
-
-    def _hear_alarms(self) -> None:
-        """Note each alarm once, when it begins."""
-        now = {(alarm.name, alarm.code): alarm for alarm in self._sound.alarms()}
-        for key in now.keys() - self._alarms:
-            self._note_if_running("sound", {"microphone": key[0], "alarm": key[1]})
-        self._alarms = set(now)
-
-    def _look_at_space(self) -> None:
-        if time.monotonic() < self._space_due:
-            return
-        self._space_due = time.monotonic() + SPACE_EVERY_S
-        self._space_left_s = space_left_s(self._rig, self._settings)
-        if self._space_left_s <= 0:
-            with self._lock:
-                if self._session is not None:
-                    self._close("disk_full", DiskFull(path=str(self._home), needed_mb=None, free_mb=0))
 
     def _keep_timetable(self) -> None:
         wish = self._timetable.wish(
@@ -413,21 +384,6 @@ class Station:
     def report(self) -> dict[str, Any]:
         """The heartbeat's words for the core."""
         return self._heartbeat.report(self.snapshot())
-
-    def _listen(self, name: str, samples: NDArray[np.float32], rate_hz: int) -> None:
-        self._sound.feed(name, samples, rate_hz)
-        check = self._role_check
-        if check is not None and check.asked is not None:
-            check.feed(name, samples, rate_hz)
-            if check.asked is None:
-                self._sound.mark_swapped(check.result().swapped)
-
-    def _told_roles(self) -> dict[str, Any] | None:
-        check = self._role_check
-        if check is None:
-            return None
-        result = check.result()
-        return {"asked": check.asked, "answer": result.answer, "swapped": list(result.swapped)}
 
     # The session.
 
@@ -459,7 +415,7 @@ class Station:
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""
         self._problem = self._problem or error
-        self._space_due = 0.0
+        self._space.hurry()
 
     def _close(self, why: str, problem: YianError | None = None) -> None:
         session = self._running()

@@ -18,6 +18,7 @@ import structlog
 from capture.core import Core
 from capture.delivery import Delivery
 from capture.entries import Session
+from capture.erasing import carry_out_decisions
 from capture.seal import keep_facts
 from capture.spool import Spool
 from capture.throttle import Throttle
@@ -156,6 +157,8 @@ class Uploader:
             keep_facts(self._home, core.station())
             self._greet_due = time.monotonic() + GREET_S
             self._online, self._problem = True, None
+            self._tell_withdrawals(core)
+            carry_out_decisions(core, self._spool, self._settings.capture.room)
         self._tell_withdrawals(core)
         try:
             while not self._ended.is_set():

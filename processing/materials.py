@@ -14,12 +14,14 @@ from archive import alarms
 from archive.edits import SPEECH
 from archive.facts import ConsentFacts, PackageFacts, facts_to_dict
 from archive.identity import names_of, voice_secret
-from archive.models import Case, FaceTemplate, Recording, Transition
+from archive.models import Case, FaceTemplate, Recording, RecordingNote, Transition
 from archive.terms import State
 from config.errors import NotFound
 
 if TYPE_CHECKING:
     from processing.pipeline import Pipeline
+
+_MOST_PPM = 100.0  # crystals of cameras and sound cards keep to 20–50
 
 
 def gather(pipeline: Pipeline, step: str, case_id: str, folder: Path) -> dict[str, Any]:
@@ -107,7 +109,26 @@ def _recording_notes(session: Session, case: Case) -> list[dict[str, Any]]:
         for name, told in recording.tracks.items():
             if told.get("lost"):
                 notes.append({"code": "segments-lost", "track": name, "count": len(told["lost"])})
+        notes += _drifts(session, recording)
     return notes
+
+
+def _drifts(session: Session, recording: Recording) -> list[dict[str, Any]]:
+    """Devices whose clock ran further off than a sound crystal's, as the station measured last. Their segments lie on the
+    station's clock, so joining has put them right; the device is worth a look."""
+    told = select(RecordingNote).where(
+        RecordingNote.recording_id == recording.id, RecordingNote.kind == "clock"
+    )
+    newest: dict[str, float] = {}
+    for note in session.scalars(told.order_by(RecordingNote.at_s, RecordingNote.id)):
+        ppm = note.data.get("drift_ppm")
+        if isinstance(ppm, int | float):
+            newest[str(note.data.get("track"))] = float(ppm)
+    return [
+        {"code": "clock-drift", "track": track, "ppm": round(ppm)}
+        for track, ppm in sorted(newest.items())
+        if abs(ppm) >= _MOST_PPM
+    ]
 
 
 def _suffix(track: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from api.actions.consents import (
     withdraw_consent,
 )
 from api.actions.desk import STAFF, VIEWERS
-from api.actions.holding import erase_case, keep_case, list_held
+from api.actions.holding import confirm_erased, erase_case, erased_among, keep_case, list_held
 from api.actions.moments import (
     Moment,
     is_producer,
@@ -87,12 +87,14 @@ __all__ = [
     "cancel_consultation",
     "case_notes",
     "complete_recording",
+    "confirm_erased",
     "counters",
     "create_user",
     "decide",
     "delete_attachment",
     "enrol_expert",
     "erase_case",
+    "erased_among",
     "export_case",
     "forget_expert",
     "hear_room",

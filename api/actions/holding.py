@@ -52,5 +52,21 @@ def erase_case(core: Core, actor: User, case_id: str, reason: str = "") -> Case:
     return case
 
 
+def erased_among(core: Core, actor: User, ids: list[str]) -> list[str]:
+    """Those of ``ids`` that are erased: a station asks for what it still holds."""
+    require_role(actor, Role.TECHNICIAN)
+    with core.catalog.read() as session:
+        return holding.erased_among(session, actor.base_code, ids)
+
+
+def confirm_erased(core: Core, actor: User, case_id: str, *, room: str, sessions: int, at: str) -> Case:
+    """A station has erased what it held of an erased case. Repeating it is safe. Raises IllegalTransition, NotFound."""
+    require_role(actor, Role.TECHNICIAN)
+    with core.catalog.write() as session:
+        case = case_of(session, actor, case_id)
+        holding.note_station_erased(session, case, actor.id, room=room, sessions=sessions, at=at)
+        return case
+
+
 def today(core: Core) -> dt.date:
     return dt.datetime.now(core.settings.zone).date()

@@ -47,7 +47,7 @@ def attach(
 
 def list_attachments(consultation_id: ConsultationId, user: As, as_json: AsJson = False) -> None:
     from api import actions
-    from api.schemas_attachments import AttachmentAnswer
+    from api.schemas.attachments import AttachmentAnswer
 
     with opened() as core:
         actor = named(core, user)

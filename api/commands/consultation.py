@@ -17,7 +17,7 @@ from config.errors import ConsentFormRejected
 
 if TYPE_CHECKING:
     from api.actions import Override
-    from api.schemas import TodayRow
+    from api.schemas.today import TodayRow
 
 app = typer.Typer(no_args_is_help=True)
 ConsultationId = Annotated[str, typer.Argument(metavar="ID", help=both("cli.arg.consultation"))]
@@ -97,7 +97,7 @@ def names(
 @app.command(help=both("cli.consultation.today"))
 def today(as_json: AsJson = False) -> None:
     from api import actions
-    from api.schemas import TodayRow
+    from api.schemas.today import TodayRow
 
     with opened() as core:
         words, zone = load_messages(core.settings.web.language), core.settings.zone

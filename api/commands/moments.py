@@ -13,12 +13,12 @@ from config.errors import RequestRejected
 
 if TYPE_CHECKING:
     from api.actions import Moment
-    from api.schemas import ResolveRequest
+    from api.schemas.moments import ResolveRequest
 
 
 def list_moments(case_id: CaseId, as_json: AsJson = False) -> None:
     from api import actions
-    from api.schemas import MomentAnswer
+    from api.schemas.moments import MomentAnswer
 
     with opened() as core:
         case, found = actions.list_moments(core, operator(core), case_id)
@@ -79,7 +79,7 @@ def _asked(finding: Finding, reason: str) -> ResolveRequest:
     """The answer, held to the same rules as the web's. Raises RequestRejected."""
     from pydantic import ValidationError
 
-    from api.schemas import ResolveRequest
+    from api.schemas.moments import ResolveRequest
 
     try:
         return ResolveRequest(finding=finding, reason=reason)

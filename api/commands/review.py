@@ -50,7 +50,7 @@ def read_edits(path: Path | None) -> dict[str, Any] | None:
     """A file of edits by camera, and of ``speech`` beside them, held to the same rules as the web's. Raises EditsRejected."""
     from pydantic import ValidationError
 
-    from api.schemas import RetryRequest
+    from api.schemas.review import RetryRequest
 
     if path is None:
         return None

@@ -17,7 +17,7 @@ RoomCode = Annotated[str, typer.Argument(metavar="ROOM", help=both("cli.arg.room
 @app.command("list", help=both("cli.room.list"))
 def list_rooms(as_json: AsJson = False) -> None:
     from api import actions
-    from api.schemas_rooms import RoomAnswer
+    from api.schemas.rooms import RoomAnswer
     from archive.models import utc_now
 
     with opened() as core:
@@ -52,7 +52,7 @@ def schedule(
     as_json: AsJson = False,
 ) -> None:
     from api import actions
-    from api.schemas_rooms import PlannedAnswer
+    from api.schemas.rooms import PlannedAnswer
 
     with opened() as core:
         found = actions.room_schedule(core, operator(core), room, day.date() if day else None)

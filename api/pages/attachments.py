@@ -13,7 +13,7 @@ from api.core import Core
 from api.deps import Actor, InCore
 from api.doors import Doors
 from api.routes.attachments import BODY_BYTES, KEEPERS, NOTE_CHARACTERS, REMOVERS, take_in
-from api.schemas import Id
+from api.schemas.base import Id
 from archive.models import Case, User, utc_now
 from archive.terms import Role, State, Topic
 from config.errors import AttachmentRejected, ConsentRefused

@@ -21,7 +21,7 @@ from api.pages.recording_notes import shown_notes
 from api.pages.render import clock, page
 from api.progress import share_of, steps_of
 from api.routes.cases import OPERATORS
-from api.schemas import Id, Note
+from api.schemas.base import Id, Note
 from archive.models import Case, User
 from archive.terms import Decision, Role, State
 from config.errors import EditsRejected, VerificationFailed, error_from_dict

@@ -12,7 +12,7 @@ from api import actions
 from api.deps import Actor, InCore, Words
 from api.doors import Doors
 from api.pages.render import page
-from api.schemas import Id
+from api.schemas.base import Id
 from archive.models import Consent, Consultation
 from archive.terms import Purpose, Role, State
 from config.errors import NotFound

@@ -11,7 +11,7 @@ from api import actions
 from api.core import Core
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import Id, MomentId, Reason
+from api.schemas.base import Id, MomentId, Reason
 from archive.alarms import waits_for_answers
 from archive.models import Case, User
 from archive.terms import Finding, Role, State

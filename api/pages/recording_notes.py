@@ -11,7 +11,9 @@ from api.messages import Messages
 from archive.models import Case, RecordingNote, User
 
 # Anything else a station notes says nothing to whoever looks at the picture.
-SHOWN = frozenset({"chapter", "pause", "paper", "gap", "override", "light", "sound", "withdrawal", "end"})
+SHOWN = frozenset(
+    {"chapter", "pause", "paper", "gap", "override", "light", "sound", "clock", "withdrawal", "end"}
+)
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,18 @@ class Line:
 
 
 def shown_notes(core: Core, actor: User, case: Case, words: Messages) -> list[Line]:
-    """The notes in words, in order of time."""
-    notes = actions.case_notes(core, actor, case.id)
-    return [Line(note.at_s, note.kind, _text(note, words)) for note in notes if note.kind in SHOWN]
+    """The notes in words, in order of time; of each device's clock only the last, which knows the most."""
+    notes = [note for note in actions.case_notes(core, actor, case.id) if note.kind in SHOWN]
+    newest = {_of_clock(note): note.id for note in notes if note.kind == "clock"}
+    return [
+        Line(note.at_s, note.kind, _text(note, words))
+        for note in notes
+        if note.kind != "clock" or newest[_of_clock(note)] == note.id
+    ]
+
+
+def _of_clock(note: RecordingNote) -> tuple[str, str]:
+    return note.recording_id, str(note.data.get("track"))
 
 
 def _text(note: RecordingNote, words: Messages) -> str:
@@ -48,6 +59,10 @@ def _text(note: RecordingNote, words: Messages) -> str:
         case "sound":
             alarm = words.text(f"sound.verdict.{data.get('alarm')}")
             return words.text("notes.sound", microphone=data.get("microphone"), alarm=alarm)
+        case "clock":
+            ppm = _number(data.get("drift_ppm"))
+            ms_an_hour = f"{3.6 * ppm:+.0f}"
+            return words.text("notes.clock", track=data.get("track"), ppm=f"{ppm:+.1f}", ms=ms_an_hour)
         case "end":
             return words.text(f"notes.end.{data.get('why')}")
     return words.text(f"notes.{note.kind}")

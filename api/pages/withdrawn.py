@@ -13,7 +13,7 @@ from api.actions.holding import today
 from api.deps import Actor, InCore
 from api.doors import Doors
 from api.pages.render import page
-from api.schemas import Id, Reason
+from api.schemas.base import Id, Reason
 from archive.terms import Role
 
 doors = Doors("pages", in_schema=False)

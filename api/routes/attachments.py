@@ -16,8 +16,8 @@ from api.core import Core
 from api.deps import Actor, InCore
 from api.doors import EVERY_ROLE, Doors
 from api.routes.recordings import incoming_folder
-from api.schemas import Id
-from api.schemas_attachments import AttachmentAnswer, AttachmentsAnswer, ReleaseRequest
+from api.schemas.attachments import AttachmentAnswer, AttachmentsAnswer, ReleaseRequest
+from api.schemas.base import Id
 from archive.models import Attachment, User
 from archive.store import disk_full_is_named
 from archive.terms import Role, Topic

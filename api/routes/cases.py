@@ -10,19 +10,18 @@ from api import actions
 from api.deps import Actor, InCore
 from api.doors import EVERY_ROLE, Doors
 from api.progress import share_of, steps_of
-from api.schemas import (
+from api.schemas.base import Id
+from api.schemas.cases import (
     CaseAnswer,
     CaseRow,
     CasesAnswer,
     CaseState,
-    Id,
     ProgressAnswer,
-    RetryRequest,
-    ReviewRequest,
     StepAnswer,
     WatchAnswer,
     WatchRequest,
 )
+from api.schemas.review import RetryRequest, ReviewRequest
 from archive.terms import Role, State
 
 doors = Doors("cases")

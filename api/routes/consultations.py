@@ -12,13 +12,12 @@ from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
 from api.messages import Language
-from api.schemas import (
-    CaseState,
+from api.schemas.base import Created, Id
+from api.schemas.cases import CaseState
+from api.schemas.consultations import (
     ConsentAnswer,
     ConsultationAnswer,
     ConsultationRequest,
-    Created,
-    Id,
     NamesAnswer,
     NamesRequest,
     WithdrawRequest,

@@ -8,7 +8,7 @@ from api.auth import authenticate, close_session, open_session
 from api.core import Core
 from api.deps import Actor, InCore
 from api.doors import ANYONE, EVERY_ROLE, SESSION_COOKIE, Doors
-from api.schemas import LoginAnswer, LoginRequest, UserAnswer
+from api.schemas.people import LoginAnswer, LoginRequest, UserAnswer
 
 doors = Doors("login")
 

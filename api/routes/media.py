@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import Id
+from api.schemas.base import Id
 from archive.terms import Role
 from config.errors import NotFound
 

@@ -7,7 +7,8 @@ from fastapi.responses import Response
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import Id, MomentAnswer, MomentId, MomentsAnswer, ResolutionAnswer, ResolveRequest
+from api.schemas.base import Id, MomentId
+from api.schemas.moments import MomentAnswer, MomentsAnswer, ResolutionAnswer, ResolveRequest
 from archive.terms import Role
 
 doors = Doors("moments")

@@ -11,7 +11,8 @@ from sqlalchemy import select, text
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import ANYONE, EVERY_ROLE, Doors
-from api.schemas import AuditAnswer, AuditRow, CountersAnswer, HealthAnswer, UserAnswer, UserRequest
+from api.schemas.office import AuditAnswer, AuditRow, CountersAnswer, HealthAnswer
+from api.schemas.people import UserAnswer, UserRequest
 from archive.models import AuditEvent
 from archive.terms import Role
 from config.errors import YianError

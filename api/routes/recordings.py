@@ -17,20 +17,18 @@ from api import actions
 from api.actions.desk import STAFF
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import (
-    CaseState,
+from api.schemas.base import Id, Seconds, TrackName
+from api.schemas.cases import CaseState
+from api.schemas.recordings import (
     CompleteRequest,
-    Id,
     NoteAnswer,
     NoteRequest,
     NotesAnswer,
     RecordingAnswer,
     RecordingRequest,
-    Seconds,
     SegmentAnswer,
     SegmentsAnswer,
     StationAnswer,
-    TrackName,
 )
 from archive.store import disk_full_is_named
 from archive.terms import Role
@@ -47,7 +45,7 @@ SEGMENT_FACTS = ("X-Sealed-SHA256", "X-Content-SHA256", "X-Start-S", "X-Duration
 HEX = r"^[0-9a-fA-F]{64}$"
 Sha256 = Annotated[str, Header(alias="X-Content-SHA256", pattern=HEX)]
 FactsSha256 = Annotated[str | None, Header(alias=FACTS_HEADER, pattern=HEX)]
-SealedSha256 = Annotated[str | None, Header(alias="X-Sealed-SHA256", pattern=HEX)]
+SealedSha256 = Annotated[str, Header(alias="X-Sealed-SHA256", pattern=HEX)]
 
 
 def check_facts(told: str | None, *facts: str) -> None:
@@ -125,19 +123,20 @@ async def put_segment(
     actor: Actor,
     core: InCore,
     sha256: Sha256,
+    sealed_sha256: SealedSha256,
     start_s: Annotated[Seconds, Header(alias="X-Start-S")],
     duration_s: Annotated[Seconds, Header(alias="X-Duration-S")],
-    sealed_sha256: SealedSha256 = None,
     facts: FactsSha256 = None,
 ) -> SegmentAnswer:
-    """With ``X-Sealed-SHA256`` the body is sealed to the base's key, and that checksum is the body's."""
+    """The body is sealed to the base's key (``X-Sealed-SHA256`` is its checksum, ``X-Content-SHA256`` that of what was
+    recorded): nothing plain crosses the network, whatever stands between a station and the core."""
     if not 0 <= index < 100_000:
         raise RequestRejected(problem="the index of a segment lies between 0 and 99999")
     told = [request.headers.get(name, "") for name in SEGMENT_FACTS]
     check_facts(facts, "segment", id, track, str(index), *told)
     await run_in_threadpool(actions.require_wanted, core, actor, id)
     async with received_body(request) as received:
-        if received.sha256 != (sealed_sha256 or sha256).lower():
+        if received.sha256 != sealed_sha256.lower():
             raise RequestRejected(problem=f"{track}/{index}: the body does not match its checksum")
         created = await run_in_threadpool(
             actions.put_segment,
@@ -150,7 +149,7 @@ async def put_segment(
             sha256=sha256,
             start_s=start_s,
             duration_s=duration_s,
-            sealed=sealed_sha256 is not None,
+            sealed=True,
         )
         response.status_code = 201 if created else 200
         return SegmentAnswer(track=track, index=index, sha256=sha256.lower(), size=received.size)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import Id, RedactionAnswer, RedactionsAnswer
+from api.schemas.base import Id
+from api.schemas.redactions import RedactionAnswer, RedactionsAnswer
 from archive.terms import Role
 
 doors = Doors("redactions")

@@ -10,8 +10,8 @@ from fastapi import Query, Response
 from api import actions
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import Id
-from api.schemas_rooms import (
+from api.schemas.base import Id
+from api.schemas.rooms import (
     PlanAnswer,
     PlannedAnswer,
     PlanRequest,

@@ -6,7 +6,9 @@ from api import actions
 from api.actions.holding import today
 from api.deps import Actor, InCore
 from api.doors import Doors
-from api.schemas import CaseState, HeldAnswer, Id, KeepRequest
+from api.schemas.base import Id
+from api.schemas.cases import CaseState
+from api.schemas.withdrawn import HeldAnswer, KeepRequest
 from archive.terms import Role
 
 doors = Doors("withdrawn")

@@ -228,6 +228,7 @@ def test_footage_that_is_still_on_its_way_when_the_patient_withdraws_is_refused(
     actions.withdraw_consent(core, people.technician, case.id)
     body = b"a face"
     headers = {
+        "X-Sealed-SHA256": hashlib.sha256(body).hexdigest(),
         "X-Content-SHA256": hashlib.sha256(body).hexdigest(),
         "X-Start-S": "0",
         "X-Duration-S": "4",
@@ -383,6 +384,25 @@ def test_only_withdrawn_cases_are_decided_on_and_an_erased_one_is_not_kept(
     actions.erase_case(core, people.manager, case.id)
     with pytest.raises(IllegalTransition):
         actions.keep_case(core, people.manager, case.id, "x", later)
+
+
+def test_a_station_erases_only_what_a_manager_has_decided_to_erase_and_says_so_once(
+    web: TestClient, core: Core, people: People, held: Case
+) -> None:
+    station, manager = bearer(core, people.technician), bearer(core, people.manager)
+    asked = {"consultation": [held.id, "C-unknown"]}
+    told = {"room": "room-1", "sessions": 2, "at": "2026-11-30T09:00:00+00:00"}
+    confirm = f"/api/consultations/{held.id}/station-erased"
+    assert web.get("/api/station/erased", params=asked, headers=station).json() == {"erased": []}
+    assert web.post(confirm, json=told, headers=station).status_code == 409, "nobody has decided"
+    actions.erase_case(core, people.manager, held.id)
+    assert web.get("/api/station/erased", params=asked, headers=station).json() == {"erased": [held.id]}
+    for _ in range(2):
+        assert web.post(confirm, json=told, headers=station).status_code == 200
+    shown = web.get("/withdrawn", headers=manager).text
+    assert shown.count("诊室 room-1 的工作站已删除本机留存的 2 段录制") == 1
+    unknown = web.post("/api/consultations/C-unknown/station-erased", json=told, headers=station)
+    assert unknown.status_code == 404
 
 
 @pytest.mark.parametrize("table", ["withdrawals", "hold_decisions"])

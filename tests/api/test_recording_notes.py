@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from api import actions
@@ -22,6 +23,12 @@ NOTES: list[tuple[str, float, dict[str, Any], str]] = [
     ),
     ("override", 0.0, {"doubts": ["light_fail"], "reason": "<b>急诊</b>"}, "&lt;b&gt;急诊&lt;/b&gt;"),
     ("light", 1.0, {"verdict": "fail"}, "测光：不合格"),
+    (
+        "clock",
+        59.0,
+        {"track": "desk", "drift_ppm": 25.0},
+        "desk 的时钟比录制电脑每小时快 +90 毫秒（+25.0 ppm",
+    ),
     ("end", 60.0, {"why": "stopped"}, "录制结束"),
     ("gap", 61.0, {"track": "desk", "to_s": "soon"}, "desk 缺"),
 ]
@@ -56,6 +63,28 @@ def test_who_edits_a_case_reads_what_happened_while_it_was_recorded(
         for _, _, _, words in NOTES:
             assert words in shown, (user.role, words)
     assert "<b>急诊" not in shown
+
+
+def test_of_a_clock_that_was_measured_again_only_the_last_is_read(
+    web: TestClient, core: Core, people: People, case_id: str
+) -> None:
+    with core.catalog.read() as session:
+        recording_id = session.scalars(select(Recording.id)).one()
+    for number, (track, ppm) in enumerate((("desk", -40.0), ("expert", 3.0), ("desk", -41.25))):
+        told = {"track": track, "drift_ppm": ppm}
+        actions.add_note(
+            core,
+            people.technician,
+            recording_id,
+            id=f"c{number}",
+            kind="clock",
+            at_s=300.0 + number,
+            data=told,
+        )
+    shown = web.get(f"/cases/{case_id}", headers=bearer(core, people.reviewer)).text
+    assert shown.count("ppm") == 2
+    assert "expert 的时钟比录制电脑每小时快 +11 毫秒（+3.0 ppm" in shown
+    assert "desk 的时钟比录制电脑每小时快 -148 毫秒（-41.2 ppm" in shown
 
 
 def test_a_trainee_reads_nothing_of_it(core: Core, people: People, case_id: str) -> None:

@@ -36,15 +36,34 @@ def open_one(web: TestClient, agent: dict[str, str], case_id: str, key: str = "k
     return web.post(f"/api/consultations/{case_id}/recordings", json=asked, headers=headers)
 
 
-def put(web: TestClient, agent: dict[str, str], recording: str, body: bytes, **changed: str) -> Any:
+def sealed(core: Core, plain: bytes) -> bytes:
+    return bytes(pyrage.encrypt(plain, [x25519.Recipient.from_str(core.vault.recipient)]))
+
+
+def put_sealed(
+    web: TestClient,
+    agent: dict[str, str],
+    recording: str,
+    body: bytes,
+    plain: bytes,
+    index: int = 0,
+    **changed: str,
+) -> Any:
     told = {
-        "X-Content-SHA256": hashlib.sha256(body).hexdigest(),
+        "X-Sealed-SHA256": hashlib.sha256(body).hexdigest(),
+        "X-Content-SHA256": hashlib.sha256(plain).hexdigest(),
         "X-Start-S": "0",
         "X-Duration-S": "4",
         **agent,
         **changed,
     }
-    return web.put(f"/api/recordings/{recording}/tracks/room/segments/0", content=body, headers=told)
+    return web.put(f"/api/recordings/{recording}/tracks/room/segments/{index}", content=body, headers=told)
+
+
+def put(
+    web: TestClient, core: Core, agent: dict[str, str], recording: str, plain: bytes, **changed: str
+) -> Any:
+    return put_sealed(web, agent, recording, sealed(core, plain), plain, **changed)
 
 
 def test_a_recording_is_opened_once_for_one_idempotency_key(
@@ -68,9 +87,9 @@ def test_a_segment_is_created_then_known_then_in_conflict(
     web: TestClient, core: Core, people: People, agent: dict[str, str]
 ) -> None:
     recording = open_one(web, agent, make_case(core, people).id).json()["recording"]
-    assert put(web, agent, recording, b"first").status_code == 201
-    assert put(web, agent, recording, b"first").status_code == 200
-    conflict = put(web, agent, recording, b"other")
+    assert put(web, core, agent, recording, b"first").status_code == 201
+    assert put(web, core, agent, recording, b"first").status_code == 200
+    conflict = put(web, core, agent, recording, b"other")
     assert (conflict.status_code, conflict.json()["code"]) == (409, "already-exists")
     listed = web.get(f"/api/recordings/{recording}/segments", headers=agent).json()
     assert listed == {
@@ -78,13 +97,24 @@ def test_a_segment_is_created_then_known_then_in_conflict(
     }
 
 
-def test_a_body_that_does_not_match_its_checksum_is_refused(
-    web: TestClient, core: Core, people: People, agent: dict[str, str]
+def test_a_plain_segment_is_refused_before_any_of_it_is_taken_in(
+    web: TestClient, core: Core, people: People, agent: dict[str, str], tmp_path: Path
 ) -> None:
     recording = open_one(web, agent, make_case(core, people).id).json()["recording"]
-    answer = put(web, agent, recording, b"first", **{"X-Content-SHA256": "0" * 64})
-    assert answer.status_code == 422
+    plain = b"the patient's face"
+    digest = hashlib.sha256(plain).hexdigest()
+    told = {"X-Content-SHA256": digest, "X-Start-S": "0", "X-Duration-S": "4", **agent}
+    path = f"/api/recordings/{recording}/tracks/room/segments/0"
+    for headers in (told, told | {"X-Sealed-SHA256": ""}):
+        answer = web.put(path, content=plain, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "request-rejected")
+        assert "sealed" in answer.text.lower()
+        assert not (core.settings.home / "incoming").exists()
+    answer = put_sealed(web, agent, recording, plain, plain)
+    assert answer.status_code in (409, 422), "nor when it is only called sealed"
     assert web.get(f"/api/recordings/{recording}/segments", headers=agent).json() == {"segments": []}
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(plain in content for content in kept)
 
 
 def test_withdrawing_in_mid_recording_stops_the_next_segment(
@@ -92,9 +122,9 @@ def test_withdrawing_in_mid_recording_stops_the_next_segment(
 ) -> None:
     case = make_case(core, people)
     recording = open_one(web, agent, case.id).json()["recording"]
-    assert put(web, agent, recording, b"first").status_code == 201
+    assert put(web, core, agent, recording, b"first").status_code == 201
     actions.withdraw_consent(core, people.technician, case.id)
-    answer = put(web, agent, recording, b"second")
+    answer = put(web, core, agent, recording, b"second")
     assert (answer.status_code, answer.json()["code"]) == (403, "consent-withdrawn")
 
 
@@ -104,7 +134,13 @@ def test_an_upload_over_the_limit_is_cut_off_and_leaves_nothing(
 ) -> None:
     recording = open_one(web, agent, make_case(core, people).id).json()["recording"]
     body = bytes(2**20 + 1)
-    headers = {"X-Content-SHA256": "0" * 64, "X-Start-S": "0", "X-Duration-S": "4", **agent}
+    headers = {
+        "X-Sealed-SHA256": "0" * 64,
+        "X-Content-SHA256": "0" * 64,
+        "X-Start-S": "0",
+        "X-Duration-S": "4",
+        **agent,
+    }
     content: Any = body if declared else (body[i : i + 65536] for i in range(0, len(body), 65536))
     path = f"/api/recordings/{recording}/tracks/room/segments/0"
     answer = web.put(path, content=content, headers=headers)
@@ -117,7 +153,13 @@ def test_an_upload_over_the_limit_is_cut_off_and_leaves_nothing(
 def test_a_track_name_is_never_a_path(
     web: TestClient, core: Core, people: People, agent: dict[str, str], track: str
 ) -> None:
-    headers = {"X-Content-SHA256": "0" * 64, "X-Start-S": "0", "X-Duration-S": "4", **agent}
+    headers = {
+        "X-Sealed-SHA256": "0" * 64,
+        "X-Content-SHA256": "0" * 64,
+        "X-Start-S": "0",
+        "X-Duration-S": "4",
+        **agent,
+    }
     answer = web.put(f"/api/recordings/R1/tracks/{track}/segments/0", content=b"", headers=headers)
     assert answer.status_code in (404, 405, 422)
 
@@ -130,7 +172,7 @@ def test_a_complete_recording_starts_its_processing_once(
     asked = {"tracks": {"room": {"kind": "video", "role": "room", "segments": 1}}, "seconds": 4.0}
     missing = web.post(f"/api/recordings/{recording}/complete", json=asked, headers=agent)
     assert missing.status_code in (409, 422) and "room/0" in missing.json()["detail"]
-    put(web, agent, recording, b"first")
+    put(web, core, agent, recording, b"first")
     for _ in range(2):
         done = web.post(f"/api/recordings/{recording}/complete", json=asked, headers=agent)
         assert done.json() == {"case": case.id, "state": str(State.PROCESSING)}
@@ -150,7 +192,7 @@ def test_uploads_are_sealed_and_their_temporary_file_is_gone(
     web: TestClient, core: Core, people: People, agent: dict[str, str], tmp_path: Path
 ) -> None:
     recording = open_one(web, agent, make_case(core, people).id).json()["recording"]
-    put(web, agent, recording, b"the patient's face")
+    put(web, core, agent, recording, b"the patient's face")
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(b"the patient's face" in content for content in kept)
 
@@ -169,7 +211,13 @@ def test_a_station_that_hangs_up_in_mid_upload_leaves_nothing(
     web: TestClient, core: Core, people: People, agent: dict[str, str]
 ) -> None:
     recording = open_one(web, agent, make_case(core, people).id).json()["recording"]
-    headers = {"x-content-sha256": "0" * 64, "x-start-s": "0", "x-duration-s": "4", **agent}
+    headers = {
+        "x-sealed-sha256": "0" * 64,
+        "x-content-sha256": "0" * 64,
+        "x-start-s": "0",
+        "x-duration-s": "4",
+        **agent,
+    }
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -194,30 +242,6 @@ def test_a_station_that_hangs_up_in_mid_upload_leaves_nothing(
     assert sent == []
     assert [(event["event"], event["status"]) for event in events] == [("request", 499)]
     assert list((core.settings.home / "incoming").iterdir()) == []
-
-
-def sealed(core: Core, plain: bytes) -> bytes:
-    return bytes(pyrage.encrypt(plain, [x25519.Recipient.from_str(core.vault.recipient)]))
-
-
-def put_sealed(
-    web: TestClient,
-    agent: dict[str, str],
-    recording: str,
-    body: bytes,
-    plain: bytes,
-    index: int = 0,
-    **changed: str,
-) -> Any:
-    told = {
-        "X-Sealed-SHA256": hashlib.sha256(body).hexdigest(),
-        "X-Content-SHA256": hashlib.sha256(plain).hexdigest(),
-        "X-Start-S": "0",
-        "X-Duration-S": "4",
-        **agent,
-        **changed,
-    }
-    return web.put(f"/api/recordings/{recording}/tracks/room/segments/{index}", content=body, headers=told)
 
 
 def test_a_station_learns_whom_it_serves_and_a_key_that_only_seals(
@@ -285,7 +309,7 @@ def test_after_a_withdrawal_nothing_is_taken_in_and_nothing_opened_again(
     recording = open_one(web, agent, case.id).json()["recording"]
     actions.withdraw_consent(core, people.technician, case.id)
 
-    answer = put(web, agent, recording, b"face", **{"X-Content-SHA256": "0" * 64})
+    answer = put(web, core, agent, recording, b"face", **{"X-Content-SHA256": "0" * 64})
     # Judged before the body: nobody has noticed that its checksum is wrong.
     assert (answer.status_code, answer.json()["code"]) == (403, "consent-withdrawn")
     again = open_one(web, agent, case.id)
@@ -339,7 +363,7 @@ def test_a_recording_is_complete_only_with_all_its_notes(
     web: TestClient, core: Core, people: People, agent: dict[str, str]
 ) -> None:
     recording = open_one(web, agent, make_case(core, people).id).json()["recording"]
-    put(web, agent, recording, b"first")
+    put(web, core, agent, recording, b"first")
     tracks = {"room": {"kind": "video", "role": "room", "segments": 1}}
     asked = {"tracks": tracks, "seconds": 4.0, "notes": 1}
     missing = web.post(f"/api/recordings/{recording}/complete", json=asked, headers=agent)

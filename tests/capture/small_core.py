@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pyrage
 from pyrage import x25519
@@ -28,6 +29,8 @@ class SmallCore:
     identity: x25519.Identity = field(default_factory=x25519.Identity.generate)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id, with "recording"
     withdrawn: list[str] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
+    confirmed: list[tuple[str, int]] = field(default_factory=list)  # of stations: consultation, sessions
     recordings: dict[str, str] = field(default_factory=dict)  # idempotency key -> id
     opened: list[dict[str, Any]] = field(default_factory=list)
     segments: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
@@ -65,7 +68,13 @@ class SmallCore:
                 if f"/{recording}/" in path
             ]
             return 200, {"segments": listed}
+        if path.startswith("/api/station/erased"):
+            asked = parse_qs(urlsplit(path).query)["consultation"]
+            return 200, {"erased": [each for each in asked if each in self.erased]}
         told = json.loads(body)
+        if path.endswith("/station-erased"):
+            self.confirmed.append((path.split("/")[3], told["sessions"]))
+            return 200, {"case": path.split("/")[3], "state": "withdrawn"}
         if path.endswith("/withdraw"):
             self.withdrawn.append(path.split("/")[3])
             return 200, {"case": path.split("/")[3], "state": "withdrawn"}

@@ -196,6 +196,14 @@ def _every_picture_outside_the_gaps_is_there(folder: Path, told: Told, end_s: fl
     assert np.mean(off < 1.5) > 0.97, "pictures lie more than one frame from their time"
 
 
+def arguments_of_children() -> list[bytes]:
+    """The command lines of this process' children, arguments between NUL."""
+    pids = [
+        pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+    ]
+    return [Path("/proc", pid, "cmdline").read_bytes() for pid in pids if Path("/proc", pid).exists()]
+
+
 @pytest.mark.parametrize(("codec", "sound_late_s"), [("copy", 0.0), ("copy", 1.4), ("encode", 0.0)])
 def test_flash_and_beep_of_two_network_inputs_lie_within_forty_milliseconds(
     tmp_path: Path, started: Callable[[Rig], Inputs], told: Told, codec: str, sound_late_s: float
@@ -215,9 +223,11 @@ def test_flash_and_beep_of_two_network_inputs_lie_within_forty_milliseconds(
         )
         wait_until(lambda: len(told.of("desk")) >= 6 and len(told.of("expert")) >= 6, 30)
         states = inputs.states()
+        seen = b"".join(arguments_of_children())
         inputs.stop()
     assert all(each.state == "recording" and each.offset_ms is not None for each in states.values())
     assert "hush" not in repr(states)
+    assert b"hush" not in seen and b"-i\0pipe:0" in seen, "everybody may see a child's arguments"
     flashes = [
         each.start_s + at_s for each in told.of("desk") for at_s, level in pictures(each.path) if level > 128
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from capture.rig import Camera, Microphone, Rig, load_rig, redact
-from config.errors import RigRejected
+from config.errors import DeviceFailed, RigRejected
 
 GOOD = """
 [[camera]]
@@ -47,8 +47,8 @@ def written(folder: Path, text: str) -> Path:
 def test_a_rig_is_read_with_paths_relative_to_its_file(tmp_path: Path) -> None:
     rig = load_rig(written(tmp_path, GOOD))
     assert [each.name for each in rig.inputs] == ["desk", "expert"]
-    assert rig.ffmpeg_input(rig.camera[0])[-1] == f"file:{tmp_path / 'desk.mp4'}"
-    assert rig.ffmpeg_input(rig.microphone[0])[-1] == "sine=frequency=660:sample_rate=16000"
+    assert rig.ffmpeg_input(rig.camera[0]).arguments[-1] == f"file:{tmp_path / 'desk.mp4'}"
+    assert rig.ffmpeg_input(rig.microphone[0]).arguments[-1] == "sine=frequency=660:sample_rate=16000"
     assert rig.light is not None
     assert rig.light.reflectance == 0.18
 
@@ -93,7 +93,9 @@ def test_a_password_never_leaves_the_rig(tmp_path: Path, field: str) -> None:
     address = "rtsp://admin:hush@10.0.0.9/live?password=hush"
     camera = Camera(name="room", role="room", input="rtsp", source=address)
     rig = Rig(camera=(camera,))
-    assert rig.ffmpeg_input(camera)[-1] == address
+    opened = rig.ffmpeg_input(camera)
+    assert f"file '{address}'" in opened.stdin.decode()
+    assert "hush" not in " ".join(opened.arguments)
     assert "hush" not in repr(rig) + str(rig.public_dict())
     assert rig.public_dict()["camera"][0]["source"] == "rtsp://10.0.0.9/live"
     assert "hush" not in redact(f"[in#0] Error opening {address}: refused")
@@ -102,6 +104,17 @@ def test_a_password_never_leaves_the_rig(tmp_path: Path, field: str) -> None:
     with pytest.raises(RigRejected) as caught:
         load_rig(written(tmp_path, wrong))
     assert "hush" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+def test_no_address_can_slip_a_line_into_what_ffmpeg_is_told(tmp_path: Path) -> None:
+    address = "rtsp://10.0.0.9/it's here\\\nfile /etc/passwd"
+    rig = Rig(camera=(Camera(name="room", role="room", input="rtsp", source=address),))
+    lines = rig.ffmpeg_input(rig.camera[0]).stdin.decode().splitlines()
+    assert lines[1] == "file 'rtsp://10.0.0.9/it%27s%20here%5C%0Afile%20/etc/passwd'"
+    assert [each for each in lines if each.startswith("file")] == [lines[1]]
+    too_long = Rig(camera=(Camera(name="room", role="room", input="rtsp", source="rtsp://h/" + "x" * 5000),))
+    with pytest.raises(DeviceFailed, match="too long"):
+        too_long.ffmpeg_input(too_long.camera[0])
 
 
 def test_a_file_s_name_is_not_told_because_it_may_be_a_patient_s(tmp_path: Path) -> None:
@@ -122,9 +135,9 @@ def test_devices_are_opened_as_the_rig_says() -> None:
     )
     mic = Microphone(name="b", role="room", input="alsa", source="hw:1,0", rate_hz=48000)
     rig = Rig(camera=(camera,), microphone=(mic,))
-    opened = " ".join(rig.ffmpeg_input(camera))
+    opened = " ".join(rig.ffmpeg_input(camera).arguments)
     assert "-f v4l2 -input_format h264 -video_size 1280x720 -framerate 25 -i /dev/video0" in opened
-    assert " ".join(rig.ffmpeg_input(mic)).endswith("-f alsa -sample_rate 48000 -i hw:1,0")
+    assert " ".join(rig.ffmpeg_input(mic).arguments).endswith("-f alsa -sample_rate 48000 -i hw:1,0")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +156,7 @@ def test_passwords_come_from_the_environment_or_the_file_of_secrets(
     monkeypatch.setenv("ROOM_USER", "admin")
     text = f'[[camera]]\nname="room"\nrole="room"\ninput="rtsp"\nsource="{source}"\n'
     rig = load_rig(written(tmp_path, text))
-    assert rig.ffmpeg_input(rig.camera[0])[-1] == opened
+    assert f"file '{opened}'" in rig.ffmpeg_input(rig.camera[0]).stdin.decode()
     assert "h%40sh" not in repr(rig) + str(rig.public_dict())
 
 
@@ -203,7 +216,7 @@ def test_devices_of_other_systems_are_opened_by_name(
     table: str, entry: dict[str, object], opened: str
 ) -> None:
     rig = Rig.model_validate({table: [{"name": "a", "role": "room", **entry}]})
-    assert " ".join(rig.ffmpeg_input(rig.inputs[0])).endswith(opened)
+    assert " ".join(rig.ffmpeg_input(rig.inputs[0]).arguments).endswith(opened)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,23 @@ def test_a_microphone_that_falls_silent_while_others_speak_is_alarmed_within_5_s
     assert silent_from_s < began[0][0] <= silent_from_s + 5
 
 
+@pytest.mark.parametrize("drop_db", [-60, -75])
+def test_a_muted_microphone_is_alarmed_though_nobody_but_its_own_person_has_spoken_before(
+    drop_db: float,
+) -> None:
+    """What little comes through rises and falls with the other's voice, and how loud that should be was never heard."""
+    rng, muted_s = np.random.default_rng(5), 20
+    own, other = made_voice(rng, 30, 110), made_voice(rng, 30, 210)
+    moments = np.arange(len(own)) / RATE_HZ
+    talk = {"e": np.where(moments < muted_s, own, 0), "p": np.where(moments < muted_s, 0, other)}
+    heard = a_room(1).mix({name: voice.astype(np.float32) for name, voice in talk.items()}, len(own))
+    start = muted_s * RATE_HZ
+    heard["expert"][start:] = gain(heard["expert"][start:], drop_db)
+    began = alarms_over(SoundGate({"expert": "expert", "patient": "patient"}), heard)
+    assert [who for _, who, _ in began] == ["expert"]
+    assert muted_s < began[0][0] <= muted_s + 5
+
+
 def test_a_microphone_that_delivers_nothing_is_alarmed_and_a_pause_of_all_is_not(
     voices: tuple[Sound, Sound],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -27,12 +28,14 @@ import capture.seal
 import capture.spool
 from capture.recorder import CLOSED_LIST, Segment
 from capture.seal import BaseFacts, facts_path, keep_facts, read_facts
+from capture.segments import Place, write_place
 from capture.spool import Note, Spool
 from config.errors import (
     AlreadyExists,
     BaseKeyChanged,
     ConsentMissing,
     CoreUnreachable,
+    DatabaseUnavailable,
     DiskFull,
     IllegalTransition,
     NotFound,
@@ -316,6 +319,13 @@ def test_what_lies_plain_is_sealed_before_anybody_has_decided_about_its_session(
     assert not living.session("s-1").closed
 
 
+def test_whoever_asks_a_spool_that_was_shut_is_told_so(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    spool.shut()
+    with pytest.raises(DatabaseUnavailable, match="closed"):
+        spool.queue()
+
+
 def test_one_process_at_a_time_records_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capture.claims.CLAIM_S", 0.1)
     spool = opened(tmp_path)
@@ -452,6 +462,53 @@ def test_a_disk_too_full_to_seal_keeps_the_plain_segment_until_there_is_room(
     spool.close("s-1")
     assert unsealed(spool.segments("s-1")[0].path) == body_of("desk", 0)
     assert plain_files(tmp_path) == []
+
+
+def clocks(spool: Spool) -> list[tuple[str, float, float]]:
+    notes = [note for note in spool.notes("s-1") if note.kind == "clock"]
+    return [(note.data["track"], note.at_s, note.data["drift_ppm"]) for note in notes]
+
+
+def test_drift_is_noted_per_input_every_five_minutes_and_once_more_at_the_end(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+
+    def record(index: int, track: str, drift_ppm: float | None) -> None:
+        segment = close_segment(spool.folder("s-1"), track, index)
+        placed = dataclasses.replace(segment, start_s=50.0 * index, duration_s=50.0, drift_ppm=drift_ppm)
+        spool.add("s-1", placed)
+
+    for index, drift_ppm in enumerate((None, 3.0, 4.0, 5.0)):
+        record(index, "desk", drift_ppm)
+        record(index, "expert", None)
+    assert clocks(spool) == [("desk", 100.0, 3.0)]
+    for index in range(4, 10):
+        record(index, "desk", 20.0)
+    for _ in range(2):
+        spool.close("s-1")
+    assert clocks(spool) == [("desk", 100.0, 3.0), ("desk", 400.0, 20.0), ("desk", 500.0, 20.0)]
+
+
+def test_drift_of_what_a_killed_station_left_is_noted_when_it_is_found(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    close_segment(spool.folder("s-1"), "desk", 0)
+    write_place(spool.folder("s-1") / "desk", Place(0, 0.25, -31.5))
+    die(spool)
+    with Spool(tmp_path) as found:
+        found.close("s-1")
+        assert clocks(found) == [("desk", 2.25, -31.5)]
+
+
+def test_a_journal_of_before_drift_was_kept_goes_on(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    spool.add("s-1", close_segment(spool.folder("s-1"), "desk", 0))
+    die(spool)
+    with sqlite3.connect(tmp_path / "spool" / "journal.db") as old:
+        old.execute("alter table station_segment drop column drift_ppm")
+    with Spool(tmp_path) as found:
+        found.add("s-1", close_segment(found.folder("s-1"), "desk", 1))
+        found.close("s-1")
+        assert len(found.segments("s-1")) == 2
+        assert clocks(found) == []
 
 
 def test_what_an_earlier_version_left_plain_is_taken_over(tmp_path: Path) -> None:

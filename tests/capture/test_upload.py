@@ -25,6 +25,8 @@ from api.core import Core as RealCore
 from archive.models import Recording
 from archive.terms import State
 from capture.agent import resume
+from capture.core import Core as TheCore
+from capture.erasing import carry_out_decisions
 from capture.recorder import Segment
 from capture.rig import Camera, Microphone, Rig
 from capture.seal import BaseFacts, keep_facts, read_facts
@@ -258,6 +260,76 @@ def test_copies_go_by_the_uploader_s_hand_after_their_days(
         until(lambda: not spool.unfinished(), "it is at the core")
         uploader.wake()
         until(lambda: not spool.folder("s-1").exists(), "the copy is gone")
+
+
+def test_what_a_manager_has_erased_is_erased_here_and_confirmed_and_nothing_else(
+    core: SmallCore, spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture.upload, "GREET_S", 0.2)
+    for local, consultation in (("s-0", "c-2"), ("s-1", "c-1"), ("s-2", "c-2"), ("s-3", "c-3")):
+        record(spool, local, consultation, 1)
+    refused = (403, problem("consent-withdrawn", consultation="c-2", purpose="record"))
+    cut = iter(["drop", "drop"])
+    sealed = set(spool.folder("s-2").rglob("*.age"))
+
+    def fault(_method: str, path: str) -> Any:
+        if "station-erased" in path:
+            return next(cut, None)
+        return refused if path.startswith("/api/consultations/c-2/recordings") else None
+
+    core.fault = fault
+    with uploading(station_settings(tmp_path, core.url), spool):
+        until(lambda: spool.queue().refused == 2, "the core refuses them")
+        until(lambda: [each.local for each in spool.unfinished()] == ["s-0", "s-2"], "the others are there")
+        assert sealed == set(spool.folder("s-2").rglob("*.age")), "until somebody decides it stays"
+        with core.lock:
+            core.erased = {"c-2", "c-3", "c-9"}
+        until(lambda: len(core.confirmed) == 2 and not spool.erasures(), "both are confirmed")
+    assert sorted(core.confirmed) == [("c-2", 2), ("c-3", 1)]
+    assert [spool.session(f"s-{number}").state for number in range(4)] == [
+        "erased",
+        "complete",
+        "erased",
+        "erased",
+    ]
+    assert spool.folder("s-1").exists()
+    for local in ("s-0", "s-2", "s-3"):
+        assert not spool.folder(local).exists()
+        assert spool.segments(local) == [] and spool.notes(local) == []
+    assert spool.held_consultations() == ["c-1"]
+    assert spool.queue().held == ()
+
+
+def test_one_wrong_word_of_the_core_costs_no_footage_that_it_wants(core: SmallCore, tmp_path: Path) -> None:
+    """It calls a visit erased, whose footage it takes all the same."""
+    core.erased = {"c-1"}
+    core.fault = lambda _method, path: (500, {}) if "/tracks/" in path else None
+    keep_facts(tmp_path, facts_of(core))
+    with Spool(tmp_path) as spool, TheCore(station_settings(tmp_path, core.url).capture) as told:
+        record(spool, "s-1", "c-1", 1)
+        carry_out_decisions(told, spool, "room-1")
+        assert spool.session("s-1").state == "waiting"
+        assert len(spool.pending("s-1")) == 2 and all(each.path.exists() for each in spool.pending("s-1"))
+    assert core.confirmed == []
+
+
+def test_a_session_cut_short_of_which_everything_was_sent_is_erased_too(
+    core: SmallCore, tmp_path: Path
+) -> None:
+    keep_facts(tmp_path, facts_of(core))
+    with Spool(tmp_path) as died:
+        record(died, "s-1", "c-1", 1, close=False)
+        for each in died.segments("s-1"):
+            died.mark_uploaded("s-1", each.track, each.index)
+    core.erased = {"c-1"}
+    refused = (403, problem("consent-withdrawn", consultation="c-1", purpose="record"))
+    core.fault = lambda _method, path: refused if path.endswith("/recordings") else None
+    with Spool(tmp_path) as spool, TheCore(station_settings(tmp_path, core.url).capture) as told:
+        assert [each.local for each in spool.interrupted()] == ["s-1"]
+        for _ in range(2):
+            carry_out_decisions(told, spool, "room-1")
+        assert spool.interrupted() == [] and not spool.folder("s-1").exists()
+    assert core.confirmed == [("c-1", 1)]
 
 
 def test_the_command_line_closes_and_brings_home_what_the_station_left(

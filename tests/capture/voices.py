@@ -55,7 +55,7 @@ def recorded_voices() -> dict[str, Sound]:
 
 
 def level(sound: NDArray[np.floating], rms_dbfs: float) -> Sound:
-    return (sound * 10 ** (rms_dbfs / 20) / np.sqrt(np.square(sound).mean())).astype(np.float32)
+    return np.asarray(sound * 10 ** (rms_dbfs / 20) / np.sqrt(np.square(sound).mean()), dtype=np.float32)
 
 
 def gain(sound: Sound, db: float) -> Sound:

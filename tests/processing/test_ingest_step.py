@@ -77,6 +77,17 @@ def test_a_pause_and_a_second_recording_leave_every_track_on_one_clock(tmp_path:
     opened = [record(core, people, case, paused, 30), record(core, people, case, second, 10)]
     for recording, tracks in opened:
         actions.complete_recording(core, people.technician, recording, tracks=tracks, seconds=10.0)
+    for number, (track, ppm) in enumerate((("desk", 20.0), ("expert", 40.0), ("expert", -140.4))):
+        drift = {"track": track, "drift_ppm": ppm}
+        actions.add_note(
+            core,
+            people.technician,
+            opened[0][0],
+            id=f"n{number}",
+            kind="clock",
+            at_s=60.0 + number,
+            data=drift,
+        )
     pipeline = Pipeline(core.settings, core.catalog, core.store, core.vault, "w")
     place = tmp_path / "step"
     (place / "out").mkdir(parents=True)
@@ -95,7 +106,11 @@ def test_a_pause_and_a_second_recording_leave_every_track_on_one_clock(tmp_path:
     assert np.abs(heard[6 * RATE_HZ : 8 * RATE_HZ]).max() > 0.2
     again = tmp_path / "probe"
     (again / "out").mkdir(parents=True)
-    params = {"case": case.id, "kind": "consultation", "notes": []}
+    params = gather(pipeline, "probe", case.id, again)
+    assert params["notes"] == [
+        {"code": "recorded-in-parts", "parts": 2},
+        {"code": "clock-drift", "track": "expert", "ppm": -140},
+    ]
     probed = Job(
         again,
         {"ingest": place / "out"},

@@ -35,6 +35,8 @@ TABLE: dict[tuple[str, str], set[Role]] = {
     ("POST", "/api/consultations/{id}/consent/form"): {T, M},
     ("GET", "/api/consultations/{id}/consent/{form}/signature"): {T, M},
     ("GET", "/api/station/today"): {T},
+    ("GET", "/api/station/erased"): {T},
+    ("POST", "/api/consultations/{id}/station-erased"): {T},
     ("GET", "/api/withdrawn"): {M},
     ("POST", "/api/cases/{id}/keep-sealed"): {M},
     ("POST", "/api/consultations/{id}/recordings"): {T},

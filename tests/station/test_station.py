@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from api import actions
+from archive.holding import HeldCase
 from archive.models import Recording
 from capture.spool import Spool
 from capture.station import Station
@@ -108,6 +109,33 @@ def test_withdrawal_stops_at_once_and_nothing_more_reaches_the_core(room: Room) 
             station.start(consultation, "演示")
 
 
+def test_footage_that_a_manager_erases_at_the_core_is_erased_at_the_station_too(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.upload.GREET_S", 0.2)
+    consultation, manager = room.visits["signed"], room.people.manager
+
+    def decided() -> HeldCase:
+        (held,) = actions.list_held(room.core, manager)[0]
+        return held
+
+    with room.station() as station:
+        local = station.start(consultation, "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station.withdraw(consultation, "我反悔了")
+        until(lambda: actions.list_held(room.core, manager)[0], "the core to know")
+        kept = list((room.settings.home / "spool" / local).rglob("*.age"))
+        assert kept
+        actions.erase_case(room.core, manager, consultation)
+        until(lambda: decided().stations, "the station's word")
+        assert [event.detail["sessions"] for event in decided().stations] == [1]
+        assert not any(path.exists() for path in kept)
+        assert station.snapshot()["queue"]["held"] == ()
+    with Spool(room.settings.home) as spool:
+        assert spool.session(local).state == "erased"
+        assert spool.is_withdrawn(consultation)
+
+
 def test_a_consent_withdrawn_at_the_core_ends_the_recording_here(room: Room) -> None:
     consultation = room.visits["signed"]
     with room.station() as station:
@@ -157,7 +185,7 @@ def test_a_disk_that_runs_full_ends_the_session_in_order_and_says_so(
     with room.station() as station:
         station.start(room.visits["signed"], "演示")
         until(lambda: recorded(station), "two seconds of recording")
-        monkeypatch.setattr("capture.station.space_left_s", lambda *_: 0.0)
+        monkeypatch.setattr("capture.space.space_left_s", lambda *_: 0.0)
         until(lambda: station.state == "error", "the alarm", 15)
         shown = station.snapshot()
         assert shown["session"] is None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas import Request
+from api.schemas.base import Request
 from archive.models import Attachment, User
 from archive.terms import Role
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from api.schemas import Id, Name, Request, Seconds
+from api.schemas.base import Id, Name, Request, Seconds
 from archive.models import Room, RoomChange
 from archive.rooms import AgentState, Planned
 from archive.terms import Kind, State
@@ -55,6 +55,20 @@ class RoomReport(Request):
     sound: Verdict | None = None
     agent: Annotated[Name, Field(max_length=32)] | None = None
     """The version of the station's program."""
+
+
+class StationErasedRequest(Request):
+    """How many recordings of an erased consultation a room's station has erased, and when by its own clock."""
+
+    room: RoomCode
+    sessions: Annotated[int, Field(ge=1, le=10_000)]
+    at: Time
+
+
+class ErasedAnswer(BaseModel):
+    """Of the consultations asked about, those that are erased."""
+
+    erased: list[Id]
 
 
 class RoomHeard(BaseModel):
