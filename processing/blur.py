@@ -20,7 +20,7 @@ from config.settings import MediaSettings, VisionSettings
 from processing.detectors import open_detector, start_score
 from processing.encoder import Encoder, disk
 from processing.faces import Detections, detect_faces
-from processing.frames import Picture, check_same_size, read_pictures, video_facts
+from processing.frames import Picture, check_same_size, open_pictures
 from processing.hide import Planes, Style, hide, hide_polygon
 from processing.media import Progress, file_url, open_media, part_of
 from processing.overrides import Region, apply_overrides, parse_overrides
@@ -89,7 +89,7 @@ def render(
     and EditsRejected when a region lies outside the picture or the video: whoever drew it would rely on it.
     """
     started = perf_counter()
-    facts = video_facts(video)
+    facts, pictures = open_pictures(video)
     size_px = (facts.width_px, facts.height_px)
     faces, marked = Schedule(tracks, facts.fps), _Regions(regions)
     count = blurred = 0
@@ -102,7 +102,7 @@ def render(
     ):
         encoder: Encoder | None = None
         waiting: deque[Future[None]] = deque()
-        for picture, next_s in _with_next(read_pictures(video)):
+        for picture, next_s in _with_next(pictures):
             check_same_size(picture, size_px, video.name)
             canvas = picture.canvas()
             boxes = faces.areas(picture.index)

@@ -145,7 +145,8 @@ class YuNetDetector:
     def detect(self, frame_rgb: Picture8) -> Boxes:
         height, width = frame_rgb.shape[:2]
         padded = np.zeros((_whole_sides(height), _whole_sides(width), 3), np.uint8)
-        padded[:height, :width] = frame_rgb[:, :, ::-1]
+        # Numpy turns the channels around too, in ten times as long and with no other thread beside it.
+        padded[:height, :width] = cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR)
         maps = self._network(padded[None])
         cells = [
             _yunet_cells(face, there, place, step_px, padded.shape[1] // step_px, self._lowest_score)

@@ -25,7 +25,7 @@ from processing.detectors import (
     seen_closer,
     start_score,
 )
-from processing.frames import Picture, Picture8, check_same_size, read_pictures, video_facts
+from processing.frames import Picture, Picture8, check_same_size, open_pictures
 from processing.geometry import Box
 from processing.media import Progress
 from processing.networks import WORKERS
@@ -92,7 +92,7 @@ class Detections:
 
 def detect_faces(video: Path, detector: Detector, settings: VisionSettings, progress: Progress) -> Detections:
     """Look through the whole video in flat memory. Raises NotMedia, NoVideo, EmptyMedia or Truncated."""
-    facts = video_facts(video)
+    facts, pictures = open_pictures(video)
     size_px = (facts.width_px, facts.height_px)
     pacer = _Pacer(facts.fps)
     start = start_score(settings)
@@ -104,7 +104,7 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
     def due() -> Iterator[tuple[Picture, int]]:
         nonlocal count
         turns = itertools.count()
-        for picture in read_pictures(video):
+        for picture in pictures:
             check_same_size(picture, size_px, video.name)
             yield from zip(pacer.due(picture), turns, strict=False)
             count = picture.index + 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -131,6 +132,19 @@ def _plane(frame: av.VideoFrame, number: int) -> Picture8:
     return pixels[: plane.height, : plane.width]
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What the container tells without a picture being decoded.
+
+    ``packets``: coded pictures. ``stamps``: their timestamps in the order of display, or None where these do not tell
+    the pictures apart.
+    """
+
+    fps: float
+    packets: int
+    stamps: tuple[int, ...] | None
+
+
 def video_facts(video: Path) -> VideoFacts:
     """Size, speed and approximate length. Raises NotMedia, NoVideo, EmptyMedia or Truncated."""
     with _opened(video) as (container, stream):
@@ -139,16 +153,32 @@ def video_facts(video: Path) -> VideoFacts:
         stamped = next(_decoded(container, stream, video.name), None)
         if stamped is None:
             raise EmptyMedia(name=video.name)
-        first = Picture(0, *stamped[0], stamped[1])
-        fps = float(stream.average_rate or stream.guessed_rate or 25)
-        length_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if not length_s and container.duration:
-            length_s = container.duration / av.time_base
-        width_px, height_px = first.size_px
-        shape = stream.sample_aspect_ratio or Fraction(1)
-        if (width_px, height_px) != (first.frame.width, first.frame.height):
-            shape = 1 / shape
-        return VideoFacts(width_px, height_px, shape, fps, stream.frames or max(1, round(length_s * fps)))
+        return _facts(container, stream, Picture(0, *stamped[0], stamped[1]))
+
+
+def _facts(container: av.container.InputContainer, stream: av.VideoStream, first: Picture) -> VideoFacts:
+    fps = _fps(stream)
+    length_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    if not length_s and container.duration:
+        length_s = container.duration / av.time_base
+    width_px, height_px = first.size_px
+    shape = stream.sample_aspect_ratio or Fraction(1)
+    if (width_px, height_px) != (first.frame.width, first.frame.height):
+        shape = 1 / shape
+    return VideoFacts(width_px, height_px, shape, fps, stream.frames or max(1, round(length_s * fps)))
+
+
+def _fps(stream: av.VideoStream) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def video_contents(video: Path) -> Contents:
+    """Reads the whole file, decodes none of it. Raises NotMedia or NoVideo."""
+    with _opened(video) as (container, stream):
+        stamps = [packet.pts for packet in container.demux(stream) if packet.size]
+        known = sorted(stamp for stamp in stamps if stamp is not None)
+        distinct = len(set(known)) == len(stamps)
+        return Contents(_fps(stream), len(stamps), tuple(known) if distinct else None)
 
 
 def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
@@ -165,59 +195,67 @@ def read_pictures(video: Path) -> Iterator[Picture]:
     A frame without a timestamp, or not later than the one before it, gets the next free tick: nothing is
     dropped. Raises NotMedia, NoVideo, EmptyMedia, or Truncated when decoding fails part of the way.
     """
-    index = 0
-    with _opened(video) as (container, stream):
-        for (pts, time_base), frame in _decoded(container, stream, video.name):
+    _, pictures = open_pictures(video)
+    yield from pictures
+
+
+def open_pictures(video: Path) -> tuple[VideoFacts, Iterator[Picture]]:
+    """What :func:`video_facts` tells and :func:`read_pictures` reads, of a file opened only once.
+
+    To open a 1080p file and read its first picture by itself took 60 ms, in which the other cores have nothing to do.
+    """
+    with ExitStack() as opening:
+        container, stream = opening.enter_context(_opened(video))
+        frames = _decoded(container, stream, video.name)
+        first = next(frames, None)
+        if first is None:
+            raise EmptyMedia(name=video.name)
+        facts = _facts(container, stream, Picture(0, *first[0], first[1]))
+        return facts, _numbered(chain([first], frames), opening.pop_all())
+
+
+def _numbered(frames: Iterator[tuple[_Stamp, av.VideoFrame]], opened: ExitStack) -> Iterator[Picture]:
+    with opened:
+        for index, ((pts, time_base), frame) in enumerate(frames):
             yield Picture(index, pts, time_base, frame)
-            index += 1
-    if not index:
-        raise EmptyMedia(name=video.name)
 
 
-def read_often(video: Path, every: int) -> Iterator[Picture]:
-    """Pictures of ``video`` with their numbers: of any ``every`` that follow one another, at least one.
+def read_often(
+    video: Path, contents: Contents, every: int, also: Collection[int] = frozenset()
+) -> Iterator[Picture]:
+    """Pictures of ``video`` with their numbers: of any ``every`` that follow one another at least one, and ``also``.
 
-    Those that no other picture is made from are left out where the rest is enough; they need not be decoded, which
-    saves a third of the work. Raises as :func:`read_pictures` does.
+    Of the others, those that no picture is made from are left out where the rest is enough: they need not be decoded,
+    which saves a third of the work. ``contents`` are the file's. Raises as :func:`read_pictures` does.
     """
     last = -1
-    with _opened(video) as (container, stream):
-        stamps = _distinct_stamps(container, stream)
-    if stamps is not None:
-        for picture in _referenced(video, stamps):
-            if picture.index - last > every:
+
+    def complete(until: int) -> bool:
+        left_out = range(last + 1, until)
+        return len(left_out) < every and not any(number in also for number in left_out)
+
+    if contents.stamps:
+        for picture in _referenced(video, contents.stamps, also):
+            if not complete(picture.index):
                 break
             yield picture
             last = picture.index
-        if len(stamps) - last <= every:
+        if complete(len(contents.stamps)):
             return
     for picture in read_pictures(video):
         if picture.index > last:
             yield picture
 
 
-def _referenced(video: Path, stamps: list[int]) -> Iterator[Picture]:
-    """The pictures that others are made from, as far as they are among ``stamps``, which number them."""
+def _referenced(video: Path, stamps: Sequence[int], also: Collection[int]) -> Iterator[Picture]:
+    """The pictures that others are made from and ``also``, as far as they are among ``stamps``, which number them."""
+    wanted = {stamps[number] for number in also if number < len(stamps)}
     with _opened(video) as (container, stream):
-        stream.codec_context.skip_frame = "NONREF"
-        for (pts, time_base), frame in _decoded(container, stream, video.name):
+        for (pts, time_base), frame in _decoded(container, stream, video.name, wanted):
             index = bisect_left(stamps, pts)
-            if stamps[index : index + 1] != [pts]:
+            if index == len(stamps) or stamps[index] != pts:
                 return
             yield Picture(index, pts, time_base, frame)
-
-
-def count_packets(video: Path) -> int:
-    """Coded pictures as the container tells them apart, without decoding any. Raises NotMedia or NoVideo."""
-    with _opened(video) as (container, stream):
-        return sum(1 for packet in container.demux(stream) if packet.size)
-
-
-def _distinct_stamps(container: av.container.InputContainer, stream: av.VideoStream) -> list[int] | None:
-    """The timestamps of all pictures in order; None where they do not tell the pictures apart."""
-    stamps = [packet.pts for packet in container.demux(stream) if packet.size]
-    known = sorted(stamp for stamp in stamps if stamp is not None)
-    return known if len(set(known)) == len(stamps) else None
 
 
 @contextmanager
@@ -233,12 +271,25 @@ def _opened(video: Path) -> Iterator[tuple[av.container.InputContainer, av.Video
 
 
 def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, name: str
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    name: str,
+    needed: Collection[int] | None = None,
 ) -> Iterator[tuple[_Stamp, av.VideoFrame]]:
+    """All frames, or those that others are made from and those with the timestamps ``needed``."""
+    frames = container.decode(stream) if needed is None else _sparsely(container, stream, needed)
     try:
-        yield from _progressive(_stamped(container.decode(stream)))
+        yield from _progressive(_stamped(frames))
     except av.error.FFmpegError as error:
         raise Truncated(name=name, detail=error.strerror) from error
+
+
+def _sparsely(
+    container: av.container.InputContainer, stream: av.VideoStream, needed: Collection[int]
+) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(stream):
+        stream.codec_context.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
+        yield from packet.decode()
 
 
 def _stamped(frames: Iterator[av.VideoFrame]) -> Iterator[tuple[_Stamp, av.VideoFrame]]:

@@ -169,7 +169,7 @@ def _draw(plane: Picture8, cover: _Cover, style: Style) -> None:
 def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> Picture8:
     size = (region.shape[1], region.shape[0])
     coarse = cv2.resize(_quartered(region), cells, interpolation=cv2.INTER_AREA)
-    if style == "solid" or coarse.std() < DIM_CONTRAST:
+    if style == "solid" or cv2.meanStdDev(coarse)[1].item() < DIM_CONTRAST:
         return np.full(region.shape, round(float(coarse.mean())), np.uint8)
     if style == "mosaic":
         return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -71,6 +72,11 @@ class Track:
         if not self.first_frame <= frame <= self.last_frame:
             return None
         return _between(self.looks, frame)
+
+    @cached_property
+    def extent(self) -> Box:
+        """Around every place where the face was seen."""
+        return reduce(union, (look.box for look in self.looks))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -236,6 +242,8 @@ def _part(track: Track, tracks: Iterable[Track], fps: float) -> list[Track]:
 
 
 def _overlapping(track: Track, other: Track) -> list[int]:
+    if not overlap(track.extent, other.extent):
+        return []
     first = max(track.looks[0].frame, other.looks[0].frame)
     last = min(track.looks[-1].frame, other.looks[-1].frame)
     return [

@@ -22,13 +22,7 @@ from processing.detectors import (
     iou,
     seen_closer,
 )
-from processing.frames import (
-    Picture,
-    count_packets,
-    read_often,
-    read_pictures,
-    video_facts,
-)
+from processing.frames import Contents, Picture, read_often, read_pictures, video_contents
 from processing.geometry import Box, overlap
 from processing.guests import KEPT_IOU, Guests
 from processing.media import Progress
@@ -89,21 +83,21 @@ def attack(
     quarter of the original's structure is left there; and a number of frames other than the original's fails as
     well. Raises what reading the videos raises.
     """
-    facts = video_facts(video)
+    contents = video_contents(video)
     # What a reviewer declared to be no face is left visible on purpose as well.
     kept = [track for track in tracks if track.decision != "blur"]
     hidden = [track for track in tracks if track.decision == "blur"]
-    search = _Search(settings, kept, hidden, _gaps(hidden, facts.fps))
-    guests = Guests(kept, templates, settings, facts.fps)
+    search = _Search(settings, kept, hidden, _gaps(hidden, contents.fps))
+    guests = Guests(kept, templates, settings, contents.fps)
     suspects: list[Suspect] = []
     examined = 0
-    for picture, found, suspected in side_by_side(search.examine, search.due(video), WORKERS):
+    for picture, found, suspected in side_by_side(search.examine, search.due(video, contents), WORKERS):
         guests.meet(picture, found)
         suspects += suspected
         examined += 1
-        progress(min(1.0, picture.index / max(1, facts.frames)))
+        progress(min(1.0, picture.index / max(1, contents.packets)))
     moments = [suspect.moment for suspect in recognisable(suspects, original)] + guests.strangers
-    if original is not None and (lost := _lost_frame(video, original)) is not None:
+    if original is not None and (lost := _lost_frame(video, contents, original)) is not None:
         moments.append(lost)
     progress(1.0)
     return VerificationReport(search.attackers, examined, tuple(moments))
@@ -141,10 +135,11 @@ class _Search:
     def attackers(self) -> tuple[str, ...]:
         return tuple(sorted({detector.name for detector in (*self._often, *self._closely)}))
 
-    def due(self, video: Path) -> Iterator[tuple[Picture, Care]]:
+    def due(self, video: Path, contents: Contents) -> Iterator[tuple[Picture, Care]]:
         """The pictures to examine, and how: never EXAMINE_EVERY in a row are left out, and none in a gap."""
         last, last_closely = -EXAMINE_EVERY, -CLOSELY_EVERY
-        for picture, following in _with_following(self._pictures(video)):
+        pictures = read_often(video, contents, EXAMINE_EVERY, self._gaps)
+        for picture, following in _with_following(pictures):
             if following - last > EXAMINE_EVERY:
                 last = picture.index
                 closely = last - last_closely >= CLOSELY_EVERY
@@ -152,9 +147,6 @@ class _Search:
                 yield picture, "closely" if closely else "often"
             elif picture.index in self._gaps:
                 yield picture, "gap"
-
-    def _pictures(self, video: Path) -> Iterator[Picture]:
-        return read_pictures(video) if self._gaps else read_often(video, EXAMINE_EVERY)
 
     def examine(self, chosen: tuple[Picture, Care]) -> tuple[Picture, list[tuple[Box, float]], list[Suspect]]:
         """The faces found, and the places where too much may be visible."""
@@ -181,10 +173,10 @@ def _with_following(pictures: Iterator[Picture]) -> Iterator[tuple[Picture, floa
         picture = following
 
 
-def _lost_frame(video: Path, original: Path) -> Moment | None:
+def _lost_frame(video: Path, contents: Contents, original: Path) -> Moment | None:
     """The first frame that ``original`` has and ``video`` lacks, or the other way round."""
     # Counting packets is enough when the numbers agree; where a packet need not be a picture, the pictures count.
-    if count_packets(original) == count_packets(video):
+    if video_contents(original).packets == contents.packets:
         return None
     frames = sum(1 for _ in read_pictures(video))
     count, first_beyond = 0, None

@@ -5,8 +5,9 @@
 Prints one JSON line per clip: frames, seconds of every pass (the median over the rounds), seconds of a plain
 transcode by ffmpeg with the same encoder settings, taken in turn with our passes so that a slow moment of the
 machine meets both, the ratio (and what it is with the import of our modules and the loading of the networks, once
-in a process's life, added to our passes), peak memory of the process, and with ``--peer`` the seconds of deface (its default
-settings) on the same clip. Sound is left out of all of them.
+in a process's life, added to our passes), the same ratio of processor seconds, which other work on the machine hardly
+moves, peak memory of the process, and with ``--peer`` the seconds of deface (its default settings) on the same clip.
+Sound is left out of all of them.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def passes(clip: Path, folder: Path, vision: VisionSettings, media: MediaSetting
 
     detector = open_detector(vision)
     open_attackers(vision)
+    opened_cpu_s = _cpu_s(resource.RUSAGE_SELF)
     marks = [started, time.perf_counter()]
     detections = detect_faces(clip, detector, vision, no_progress)
     tracks = link(detections)
@@ -52,7 +54,13 @@ def passes(clip: Path, folder: Path, vision: VisionSettings, media: MediaSetting
     marks.append(time.perf_counter())
     spent = dict(zip(("start", "detect", "render", "verify"), _differences(marks), strict=True))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**spent, "frames": detections.frames, "looks": len(detections.looks), "peak_mb": peak_mb}
+    counts = {"frames": detections.frames, "looks": len(detections.looks), "peak_mb": peak_mb}
+    return {**spent, **counts, "cpu": _cpu_s(resource.RUSAGE_SELF) - opened_cpu_s}
+
+
+def _cpu_s(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 def _differences(marks: list[float]) -> list[float]:
@@ -81,11 +89,13 @@ def _seconds(command: list[str]) -> float:
 def measure(
     clip: Path, vision: VisionSettings, media: MediaSettings, rounds: int, peer: bool
 ) -> dict[str, Any]:
-    ours, plain = [], []
+    ours, plain, plain_cpu = [], [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for _ in range(rounds):
+            before_s = _cpu_s(resource.RUSAGE_CHILDREN)
             plain.append(plain_transcode(clip, folder, media))
+            plain_cpu.append(_cpu_s(resource.RUSAGE_CHILDREN) - before_s)
             # A fresh process each time: the peak of memory is a process's, and nothing is loaded beforehand.
             fresh = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=fresh) as pool:
@@ -106,6 +116,9 @@ def measure(
             (total + each["start"]) / alone for total, each, alone in zip(totals, ours, plain, strict=True)
         ),
         2,
+    )
+    line["ratio_of_cpu"] = round(
+        median(each["cpu"] / alone for each, alone in zip(ours, plain_cpu, strict=True)), 2
     )
     line["verify_to_render"] = round(median(each["verify"] / each["render"] for each in ours), 2)
     line["peak_mb"] = round(max(each["peak_mb"] for each in ours))
