@@ -54,7 +54,7 @@ def turns_per_microphone(
     ``channel`` of a turn is set where another microphone than its own hears it better: when its own is dead, clipped or
     noisy. A dead microphone's words are given to its role where the room microphone or the level in the only other
     one tells them apart, else to 'unknown'. One channel alone gives its speech turns under its role ('unknown' for
-    the room). Reads a minute at a time; keeps a few numbers for each 8 ms.
+    the room). Reads half a minute at a time; keeps a few numbers for each 8 ms.
     """
     roles = list(channels)
     microphones: list[Microphone] = [(path,) for path in channels.values()]
@@ -180,19 +180,20 @@ def _logit(chance: Floats | float) -> Floats:
 def _cheapest_path(costs: Floats) -> NDArray[np.intp]:
     """Viterbi: the state of each hop, (hops,), of ``costs`` (states, hops) with a price on every change."""
     states, hops = costs.shape
-    came_from = np.zeros((hops, states), np.uint8)
-    total = costs[:, 0].copy()
-    every = np.arange(states)
-    for hop in range(1, hops):
-        best = int(total.argmin())
-        stays = total <= total[best] + _CHANGE_COST
-        came_from[hop] = np.where(stays, every, best)
-        total = np.where(stays, total, total[best] + _CHANGE_COST) + costs[:, hop]
-        total -= total[best]
-    path = np.zeros(hops, np.intp)
-    path[-1] = total.argmin()
-    for hop in range(hops - 1, 0, -1):
-        path[hop - 1] = came_from[hop, path[hop]]
+    came_from_best = np.zeros((hops, states), bool)
+    best = np.zeros(hops, np.intp)
+    total = np.zeros(states)
+    for hop, cost in enumerate(np.ascontiguousarray(costs.T)):
+        best[hop] = total.argmin()
+        changed = total[best[hop]] + _CHANGE_COST
+        np.greater(total, changed, out=came_from_best[hop])
+        total = np.minimum(total, changed) + cost
+    path = np.empty(hops, np.intp)
+    state = total.argmin()
+    for hop in range(hops - 1, -1, -1):
+        path[hop] = state
+        if came_from_best[hop, state]:
+            state = best[hop]
     return path
 
 

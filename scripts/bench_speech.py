@@ -18,7 +18,6 @@ import resource
 import shutil
 import tempfile
 import time
-import wave
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -26,27 +25,15 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.settings import SpeechSettings
 from processing.audio import SPEECH_RATE_HZ
 from processing.der import diarization_error
 from processing.transcript import Turn
 from scripts.demo_asr_check import Heard, character_error_rate
-from scripts.demo_audio import DemoAudio, render_tracks
+from scripts.demo_audio import DemoAudio, render_tracks, write_wav
 
 Measured = dict[str, float]
-
-
-def write_wav(path: Path, sound: NDArray[np.float32], repeats: int) -> Path:
-    samples = (np.clip(sound, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
-    with wave.open(str(path), "wb") as sink:
-        sink.setnchannels(1)
-        sink.setsampwidth(2)
-        sink.setframerate(SPEECH_RATE_HZ)
-        for _ in range(repeats):
-            sink.writeframes(samples)
-    return path
 
 
 def bare(channels: dict[str, Path], settings: SpeechSettings) -> None:

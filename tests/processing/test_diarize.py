@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from processing.der import diarization_error
 from processing.diarize import turns_per_microphone
 from processing.transcript import Turn
+from scripts.mixtures import RATE_HZ, Fault, Room, mix
 from tests.processing.media_files import Samples, read_sound, tone, write_sound, write_wav
-from tests.processing.mixtures import RATE_HZ, Fault, Room, mix
 
 CLIPS = Path(__file__).parents[2] / "scripts" / "demo_speech"
 
