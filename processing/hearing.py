@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,28 +53,30 @@ class Block:
 def blocks(
     microphones: Sequence[Microphone],
     chances: Sequence[Floats],
+    firsts: Iterable[int] | None = None,
     block_hops: int = BLOCK_HOPS,
-    every: int = 1,
+    lead: int = LEAD,
 ) -> Iterator[Block]:
-    """Block after block of 16 kHz mono WAVs, or every so many; a file that ends early goes on in silence.
+    """Block after block of 16 kHz mono WAVs, or those that begin at the hops ``firsts``; a file that ends early goes on in
+    silence.
 
     ``chances``: of each microphone, hop by hop, as :func:`processing.regions.chances_of` finds them.
     """
     hops = hops_of(microphones)
-    for first in range(0, hops, block_hops * every):
+    for first in range(0, hops, block_hops) if firsts is None else firsts:
         count = min(block_hops, hops - first)
-        sounds = np.stack([stretch(each, first - LEAD, count + 2 * LEAD) for each in microphones])
-        clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(sounds), -1, HOP).mean(axis=2, dtype=np.float32)
-        yield Block(
-            first,
-            slice(LEAD, LEAD + count),
-            np.stack([_spectrum(sound) for sound in sounds]),
-            np.stack([_part(each, first - LEAD, count + 2 * LEAD) for each in chances]),
-            clipped,
-        )
+        heard = count + 2 * lead
+        spectra = np.empty((len(microphones), heard, BINS), np.complex64)
+        clipped = np.empty((len(microphones), heard), np.float32)
+        for index, microphone in enumerate(microphones):
+            sound = stretch(microphone, first - lead, heard)
+            spectra[index] = _spectrum(sound)
+            clipped[index] = (np.abs(sound) >= _CLIPPED).reshape(-1, HOP).mean(axis=1)
+        speech = np.stack([part_of(each, first - lead, heard) for each in chances])
+        yield Block(first, slice(lead, lead + count), spectra, speech, clipped)
 
 
-def _part(chances: Floats, first_hop: int, hops: int) -> Floats:
+def part_of(chances: Floats, first_hop: int, hops: int) -> Floats:
     """``hops`` of them from ``first_hop`` on; none beyond either end."""
     part = np.zeros(hops, np.float32)
     begin, end = max(0, first_hop), min(len(chances), first_hop + hops)

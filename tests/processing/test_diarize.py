@@ -156,6 +156,28 @@ def test_two_people_at_once_are_both_kept(tmp_path: Path, voices: dict[str, list
     assert overlap_s > 0.5 * (length / RATE_HZ - 6)
 
 
+def test_who_speaks_once_in_a_long_recording_keeps_the_turn(
+    tmp_path: Path, voices: dict[str, list[Samples]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As few samples of three minutes as twenty are of a quarter of an hour.
+    monkeypatch.setattr("processing.separate._SAMPLES", 4)
+    sentences = np.concatenate([*voices["expert"][:3], np.zeros(RATE_HZ, np.float32)])
+    expert = np.resize(sentences, 180 * RATE_HZ)
+    patient = np.zeros_like(expert)
+    at = 110 * RATE_HZ
+    asked = voices["patient"][0]
+    expert[at - RATE_HZ : at + len(asked) + RATE_HZ] = 0.0
+    patient[at : at + len(asked)] = asked
+    noise = np.random.default_rng(0).normal(0, 5e-4, len(expert)).astype(np.float32)
+    files = {
+        "expert": write_wav(tmp_path / "e.wav", expert + 0.3 * patient + noise),
+        "patient": write_wav(tmp_path / "p.wav", patient + 0.3 * expert + noise[::-1]),
+    }
+    (turn,) = [turn for turn in turns_per_microphone(files) if turn.role == "patient"]
+    assert turn.start_s == pytest.approx(110.0, abs=0.4)
+    assert turn.end_s == pytest.approx(110 + len(asked) / RATE_HZ, abs=0.4)
+
+
 def test_a_microphone_whose_owner_is_silent_has_no_turns(
     tmp_path: Path, voices: dict[str, list[Samples]]
 ) -> None:
