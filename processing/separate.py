@@ -44,6 +44,7 @@ _LATE_HOPS = 9  # sound may come this much earlier or later: 72 ms
 _FEWEST_SPOTS, _MOST_SPOTS = 50, 60_000
 _SHARPNESS_DB = 0.7
 _DEAF_DB = 1.0
+_BURST_DB = 6.0
 _SILENT = 1e-7  # mean power of a bin: -94 dBFS of white noise
 _FAINTEST = 5e-8
 _LIFT = np.square(np.abs(1 - 0.95 * np.exp(-2j * np.pi * np.arange(BINS) / (2 * BINS - 2)))).astype(
@@ -325,11 +326,12 @@ def _alone(
 
 
 def _shares(powers: Floats, scene: Scene) -> Floats:
-    """How much of each spot is whose: (voices, hops, bins), summing to one."""
-    costs = np.zeros((len(scene.voices), *powers.shape[1:]), np.float32)
-    if len(costs) < 2:
-        return costs + 1
-    for cost, voice in zip(costs, scene.voices, strict=True):
+    """How much of each spot is whose: (voices, hops, bins), summing to one or, with what is the noise's, less."""
+    if len(scene.voices) < 2:
+        return np.ones((len(scene.voices), *powers.shape[1:]), np.float32)
+    costs = np.zeros((len(scene.voices) + 1, *powers.shape[1:]), np.float32)
+    costs[-1] = _noise_cost(powers, scene)
+    for cost, voice in zip(costs, scene.voices, strict=False):
         noise = scene.noise[voice]
         clean = np.maximum(powers[voice] - noise, 0.1 * noise)
         for mic in np.flatnonzero(~scene.deaf):
@@ -341,4 +343,14 @@ def _shares(powers: Floats, scene: Scene) -> Floats:
     costs *= -1 / _SHARPNESS_DB
     np.exp(costs, out=costs)
     costs /= costs.sum(axis=0)
-    return costs
+    return costs[:-1]
+
+
+def _noise_cost(powers: Floats, scene: Scene) -> Floats:
+    """How ill a spot fits people in the corridor, (hops, bins), in decibels: their voices, too, reach the microphones in a
+    proportion of their own, and are seldom far over their mean."""
+    first_db, *others_db = (decibels(powers[mic] / scene.noise[mic]) for mic in np.flatnonzero(~scene.deaf))
+    cost: Floats = np.maximum(np.float32(0.0), first_db - _BURST_DB)
+    for other_db in others_db:
+        cost += np.abs(other_db - first_db)
+    return cost
