@@ -34,7 +34,7 @@ ROOMS = {
     "much overlap": Room(crosstalk_db=-10, snr_db=20, overlap=0.3),
     "little cross-talk in noise": Room(crosstalk_db=-20, snr_db=10, overlap=0.15),
     "ventilation": Room(crosstalk_db=-10, snr_db=10, noise="room", overlap=0.15),
-    "people in the corridor": Room(crosstalk_db=-10, snr_db=20, noise="babble", overlap=0.15),
+    "people in the corridor": Room(crosstalk_db=-14, snr_db=10, noise="babble", overlap=0.15),
     "far voice late": Room(crosstalk_db=-10, snr_db=20, far_late_s=0.0503, overlap=0.15),
     "channel late": Room(crosstalk_db=-10, snr_db=20, late_s={"patient": 0.05}, overlap=0.15),
     "first channel late": Room(crosstalk_db=-10, snr_db=20, late_s={"expert": 0.0203}, overlap=0.15),
@@ -53,16 +53,21 @@ def test_each_voice_is_given_to_its_own_microphone(
     assert diarization_error(truth, turns_per_microphone(files)).rate < LIMIT
 
 
-@pytest.mark.parametrize(("crosstalk_db", "snr_db"), [(-6.0, 20.0), (-10.0, 30.0), (-20.0, 20.0)])
-def test_real_voices_are_told_apart(
-    tmp_path: Path, shared_media: Path, crosstalk_db: float, snr_db: float
-) -> None:
+@pytest.mark.parametrize(
+    "room",
+    [
+        Room(crosstalk_db=-6, snr_db=10, noise="babble", overlap=0.15),
+        Room(crosstalk_db=-10, snr_db=30, far_late_s=0.01, overlap=0.1),
+        Room(crosstalk_db=-20, snr_db=10, far_late_s=0.01, overlap=0.1),
+    ],
+)
+def test_real_voices_are_told_apart(tmp_path: Path, shared_media: Path, room: Room) -> None:
     folder = shared_media / "audio" / "spk"
     clips = {
         "expert": [read_sound(path) for path in sorted(folder.glob("1688*.flac"))],
         "patient": [read_sound(path) for path in sorted(folder.glob("1998*.flac"))],
     }
-    files, truth = mix(clips, Room(crosstalk_db, snr_db, far_late_s=0.01, overlap=0.1), tmp_path)
+    files, truth = mix(clips, room, tmp_path)
     assert diarization_error(truth, turns_per_microphone(files)).rate < LIMIT
 
 
