@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from processing.hearing import HOP_S, Floats, Microphone, decibels, hops_of, smooth
 from processing.regions import all_chances, chances_of
 from processing.separate import Scene, Voices, listen, survey
-from processing.transcript import Turn
+from processing.transcript import STAFF_ROLES, Turn
 
 Mask = NDArray[np.bool_]
 
 _BYSTANDERS = ("room",)  # microphones without an owner
 _FILL_S, _SHORTEST_S = 0.5, 0.2  # annotators bridge pauses of 0.3 to 0.5 s
 _ONSET_S, _RELEASE_S = 0.02, -0.02  # a voice begins before, and ends before, it is decided
+_QUIET_DB = 25.0  # a voice this far over the noise is heard from beginning to end
+_RISE_S, _FALL_S = 0.0015, 0.004  # a decibel: words begin fast and fade
 _LIKELY, _LIKELY_ANYBODY = 0.4, 0.5
 _CLEAR = 0.8
 _TRUSTED = 0.9  # however often noise is taken for speech, a surer detection counts
@@ -42,6 +44,7 @@ _CHANGE_COST = 5.0
 _CLIPPED_SHARE, _BETTER_DB = 0.002, 6.0
 _LEVEL_HOPS, _CAP_DB, _HOPS_PER_LEVEL = 41, 8.0, 8  # a third of a second
 _APART_DB, _STEADY_SHARE = 7.5, 0.25
+_EDGE_HOPS = 75
 
 
 def turns_per_microphone(
@@ -54,7 +57,7 @@ def turns_per_microphone(
     ``channel`` of a turn is set where another microphone than its own hears it better: when its own is dead, clipped or
     noisy. A dead microphone's words are given to its role where the room microphone or the level in the only other
     one tells them apart, else to 'unknown'. One channel alone gives its speech turns under its role ('unknown' for
-    the room). Reads a minute at a time; keeps a few numbers for each 8 ms.
+    the room). Reads half a minute at a time; keeps a few numbers for each 8 ms.
     """
     roles = list(channels)
     microphones: list[Microphone] = [(path,) for path in channels.values()]
@@ -76,8 +79,11 @@ def turns_per_microphone(
         scene = survey(microphones, chances, [not deaf or index in lost for index, deaf in enumerate(dead)])
     heard = listen(microphones, chances, scene)
     turns: list[Turn] = []
-    for voice, mask in zip(scene.voices, _who(heard), strict=True):
-        own = [Turn(names[voice], start_s, end_s, roles[voice]) for start_s, end_s in _spans(mask, _FILL_S)]
+    for index, (voice, mask) in enumerate(zip(scene.voices, _who(heard), strict=True)):
+        drowned_db = _drowned_db(heard.levels_db[voice], heard.chances[index] > _CLEAR)
+        own = [
+            Turn(names[voice], start_s, end_s, roles[voice]) for start_s, end_s in _spans(mask, drowned_db)
+        ]
         if lost and (~dead).sum() == 1:
             missing = roles[lost[0]] if len(lost) == 1 else "unknown"
             own = _by_level(own, mask, heard, voice, missing, bool(scene.silent.any()))
@@ -110,15 +116,14 @@ def _who(heard: Voices) -> Mask:
     odds = np.stack([_odds(index, heard) for index in range(count)])
     somebody = _somebody(heard)
     states = [(), *combinations(range(count), 1), *combinations(range(count), 2)]
-    scores = np.stack(
-        [
-            sum((odds[voice] for voice in state), somebody * bool(state))
-            + _SECOND_SPEAKER_BONUS * (len(state) > 1)
-            for state in states
-        ]
+    scores = (
+        sum((odds[voice] for voice in state), somebody * bool(state))
+        + _SECOND_SPEAKER_BONUS * (len(state) > 1)
+        for state in states
     )
+    costs = np.stack([score / -_HOPS_PER_FACT for score in scores])
     member = np.array([[index in state for state in states] for index in range(count)])
-    who: Mask = member[:, _cheapest_path(-scores / _HOPS_PER_FACT)]
+    who: Mask = member[:, _cheapest_path(costs)]
     return who
 
 
@@ -177,34 +182,41 @@ def _logit(chance: Floats | float) -> Floats:
     return np.asarray(np.log(bounded / (1 - bounded)), np.float32)
 
 
-def _cheapest_path(costs: Floats) -> NDArray[np.intp]:
+def _cheapest_path(costs: Floats) -> NDArray[np.uint8]:
     """Viterbi: the state of each hop, (hops,), of ``costs`` (states, hops) with a price on every change."""
     states, hops = costs.shape
-    came_from = np.zeros((hops, states), np.uint8)
-    total = costs[:, 0].copy()
-    every = np.arange(states)
-    for hop in range(1, hops):
-        best = int(total.argmin())
-        stays = total <= total[best] + _CHANGE_COST
-        came_from[hop] = np.where(stays, every, best)
-        total = np.where(stays, total, total[best] + _CHANGE_COST) + costs[:, hop]
-        total -= total[best]
-    path = np.zeros(hops, np.intp)
-    path[-1] = total.argmin()
-    for hop in range(hops - 1, 0, -1):
-        path[hop - 1] = came_from[hop, path[hop]]
+    came_from_best = np.zeros((hops, states), bool)
+    best = np.zeros(hops, np.uint8)
+    total = np.zeros(states)
+    for hop, cost in enumerate(costs.T):
+        cheapest = total.argmin()
+        best[hop] = cheapest
+        changed = total[cheapest] + _CHANGE_COST
+        np.greater(total, changed, out=came_from_best[hop])
+        total = np.minimum(total, changed) + cost
+    path = np.empty(hops, np.uint8)
+    state = total.argmin()
+    for hop in range(hops - 1, -1, -1):
+        path[hop] = state
+        if came_from_best[hop, state]:
+            state = np.intp(best[hop])
     return path
 
 
-def _spans(mask: Mask, fill_s: float) -> Iterator[tuple[float, float]]:
-    """(start, end) of each stretch of ``mask`` (hops,) in seconds, with pauses up to ``fill_s`` bridged."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2)
+def _drowned_db(levels_db: Floats, spoken: Mask) -> float:
+    """How much of the rise and fall of words ``spoken`` at ``levels_db`` over the noise, (hops,), is lost in it."""
+    return max(0.0, _QUIET_DB - float(np.percentile(levels_db[spoken], 80))) if spoken.any() else 0.0
+
+
+def _spans(mask: Mask, drowned_db: float) -> Iterator[tuple[float, float]]:
+    """(start, end) of each stretch of ``mask`` (hops,) in seconds, pauses bridged, what is drowned given back."""
+    onset_s, release_s = _ONSET_S + _RISE_S * drowned_db, _RELEASE_S + _FALL_S * drowned_db
     joined: list[list[float]] = []
-    for begin, end in edges * HOP_S:
+    for begin, end in _stretches(mask) * HOP_S:
         if end - begin < _SHORTEST_S:
             continue
-        start_s, end_s = max(0.0, float(begin) - _ONSET_S), float(end) + _RELEASE_S
-        if joined and start_s - joined[-1][1] <= fill_s:
+        start_s, end_s = max(0.0, float(begin) - onset_s), float(end) + release_s
+        if joined and start_s - joined[-1][1] <= _FILL_S:
             joined[-1][1] = end_s
         else:
             joined.append([start_s, end_s])
@@ -212,20 +224,28 @@ def _spans(mask: Mask, fill_s: float) -> Iterator[tuple[float, float]]:
 
 
 def _by_level(
-    turns: Sequence[Turn], mask: Mask, heard: Voices, voice: int, missing: str, silent: bool
+    turns: Sequence[Turn],
+    mask: Mask,
+    heard: Voices,
+    voice: int,
+    missing: str,
+    silent: bool,
 ) -> list[Turn]:
     """Turns that one microphone alone had to hear: its owner's are the loud ones, the ``missing`` role's the faint.
 
     Where levels are not of two kinds, the owner is taken to have spoken alone if the other microphone was alive but
     heard nothing; if it held digital silence, nobody knows.
     """
-    loud = _louder(mask, heard.levels_db[voice])
+    levels_db = heard.levels_db[voice]
+    loud = _louder(mask, levels_db)
     if loud is None:
         return [replace(turn, role="unknown") if silent else turn for turn in turns]
+    if missing in STAFF_ROLES:  # a faint word of the patient stays the patient's
+        loud = _without_edges(mask, loud)
     return [
         Turn(role, start_s, end_s, turns[0].channel)
         for role, own in ((turns[0].role, mask & loud), (missing, mask & ~loud))
-        for start_s, end_s in _spans(own, _FILL_S)
+        for start_s, end_s in _spans(own, _drowned_db(levels_db, own))
     ]
 
 
@@ -246,11 +266,27 @@ def _louder(mask: Mask, levels_db: Floats) -> Mask | None:
     return loud if apart_db > _APART_DB and scatter_db < _STEADY_SHARE * apart_db else None
 
 
+def _without_edges(mask: Mask, loud: Mask) -> Mask:
+    """``loud`` with the faint beginnings and ends of what the louder person says without a pause."""
+    kept = loud.copy()
+    for begin, end in _stretches(mask & ~loud):
+        beside = mask & loud
+        if end - begin < _EDGE_HOPS and (beside[begin - 1 : begin].any() or beside[end : end + 1].any()):
+            kept[begin:end] = True
+    return kept
+
+
 def _levels_db(mask: Mask, around_db: Floats) -> Floats:
     """The level of each stretch of ``mask``, once for each of its hops: long ones count for more."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2)
-    spread = [np.full(end - begin, np.percentile(around_db[begin:end], 70)) for begin, end in edges]
+    spread = [
+        np.full(end - begin, np.percentile(around_db[begin:end], 70)) for begin, end in _stretches(mask)
+    ]
     return np.concatenate(spread)
+
+
+def _stretches(mask: Mask) -> NDArray[np.intp]:
+    """First hop, and the one after the last, of each stretch of ``mask`` (hops,); (stretches, 2)."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2)
 
 
 def _best_heard(turn: Turn, roles: Sequence[str], dead: Mask, heard: Voices) -> Turn:

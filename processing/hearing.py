@@ -1,19 +1,21 @@
-"""What the microphones hear: spectra, loudness and how likely it is speech, a minute at a time."""
+"""What the microphones hear: spectra, loudness and how likely it is speech, half a minute at a time."""
 
 from __future__ import annotations
 
 import itertools
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.audio import SPEECH_RATE_HZ, read_wav
+from processing.silero import FRAME, speech_of
 
 Floats = NDArray[np.floating[Any]]
 Spectra = NDArray[np.complex64]
@@ -22,8 +24,7 @@ Microphone = tuple[Path, ...]  # 16 kHz mono WAVs, heard as one: their mean
 WINDOW, HOP = 512, 128  # samples: 32 ms and 8 ms
 HOP_S = HOP / SPEECH_RATE_HZ
 BINS = WINDOW // 2 + 1
-BLOCK_HOPS = 7500  # a minute
-_VAD_HOP = 512  # samples; the frame of Silero VAD at 16 kHz
+BLOCK_HOPS = 3752  # half a minute, in whole frames of the detector
 LEAD = 128  # hops heard before and after each block: the detector's memory is warm, late sound is at hand
 _BANDS, _LOWEST_HZ, _HIGHEST_HZ = 28, 60.0, 7600.0
 _CLIPPED = 0.985
@@ -46,34 +47,36 @@ class Block:
 
     @property
     def powers(self) -> Floats:
-        return np.square(np.abs(self.spectra), dtype=np.float32)
+        return np.square(self.spectra.real) + np.square(self.spectra.imag)
 
 
 def blocks(
     microphones: Sequence[Microphone],
     chances: Sequence[Floats],
+    firsts: Iterable[int] | None = None,
     block_hops: int = BLOCK_HOPS,
-    every: int = 1,
+    lead: int = LEAD,
 ) -> Iterator[Block]:
-    """Block after block of 16 kHz mono WAVs, or every so many; a file that ends early goes on in silence.
+    """Block after block of 16 kHz mono WAVs, or those that begin at the hops ``firsts``; a file that ends early goes on in
+    silence.
 
     ``chances``: of each microphone, hop by hop, as :func:`processing.regions.chances_of` finds them.
     """
     hops = hops_of(microphones)
-    for first in range(0, hops, block_hops * every):
+    for first in range(0, hops, block_hops) if firsts is None else firsts:
         count = min(block_hops, hops - first)
-        sounds = np.stack([stretch(each, first - LEAD, count + 2 * LEAD) for each in microphones])
-        clipped = (np.abs(sounds) >= _CLIPPED).reshape(len(sounds), -1, HOP).mean(axis=2, dtype=np.float32)
-        yield Block(
-            first,
-            slice(LEAD, LEAD + count),
-            np.stack([_spectrum(sound) for sound in sounds]),
-            np.stack([_part(each, first - LEAD, count + 2 * LEAD) for each in chances]),
-            clipped,
-        )
+        heard = count + 2 * lead
+        spectra = np.empty((len(microphones), heard, BINS), np.complex64)
+        clipped = np.empty((len(microphones), heard), np.float32)
+        for index, microphone in enumerate(microphones):
+            sound = stretch(microphone, first - lead, heard)
+            spectra[index] = _spectrum(sound)
+            clipped[index] = (np.abs(sound) >= _CLIPPED).reshape(-1, HOP).mean(axis=1)
+        speech = np.stack([part_of(each, first - lead, heard) for each in chances])
+        yield Block(first, slice(lead, lead + count), spectra, speech, clipped)
 
 
-def _part(chances: Floats, first_hop: int, hops: int) -> Floats:
+def part_of(chances: Floats, first_hop: int, hops: int) -> Floats:
     """``hops`` of them from ``first_hop`` on; none beyond either end."""
     part = np.zeros(hops, np.float32)
     begin, end = max(0, first_hop), min(len(chances), first_hop + hops)
@@ -88,7 +91,7 @@ def hops_of(microphones: Sequence[Microphone]) -> int:
     for path in itertools.chain(*microphones):
         with wave.open(str(path), "rb") as source:
             longest = max(longest, source.getnframes())
-    return -(-longest // _VAD_HOP) * (_VAD_HOP // HOP)
+    return -(-longest // FRAME) * (FRAME // HOP)
 
 
 def stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
@@ -103,12 +106,10 @@ def stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
 
 
 def speech_chances(sound: Floats) -> Floats:
-    """Silero's probability of speech, at the middle of each hop of ``sound`` (whole frames of 512 samples)."""
-    from faster_whisper.vad import get_vad_model
-
-    chances = get_vad_model()(sound).reshape(-1)
+    """Probability of speech at the middle of each hop of ``sound`` (whole frames of 512 samples)."""
+    chances = speech_of(sound)
     at = np.arange(len(sound) // HOP) * HOP
-    middles = np.arange(len(chances)) * _VAD_HOP + _VAD_HOP / 2
+    middles = np.arange(len(chances)) * FRAME + FRAME / 2
     return np.asarray(np.interp(at, middles, chances), np.float32)
 
 
@@ -116,12 +117,17 @@ def _spectrum(sound: Floats) -> Spectra:
     """(hops, BINS): hop k is centred on sample k * HOP."""
     padded = np.pad(sound, WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(sound) // HOP]
-    return np.fft.rfft(frames * _SHAPE, axis=1).astype(np.complex64)
+    # Half of numpy's time. OpenCV leaves out the imaginary parts of the first and the last bin, which are 0.
+    packed = cv2.dft(frames * _SHAPE, flags=cv2.DFT_ROWS)
+    parts = np.zeros((len(frames), 2 * BINS), np.float32)
+    parts[:, 0], parts[:, 2:-1] = packed[:, 0], packed[:, 1:]
+    return parts.view(np.complex64)
 
 
 def sound_of(spectra: Spectra) -> Floats:
     """The inverse of a spectrogram (hops, BINS) by overlap and add; float32 (hops * HOP,)."""
-    frames = np.fft.irfft(spectra, WINDOW, axis=1).astype(np.float32) * _SHAPE
+    frames = np.fft.irfft(spectra, WINDOW, axis=1)
+    frames *= _SHAPE
     sound = np.zeros((len(frames) + WINDOW // HOP) * HOP, np.float32)
     for part in range(WINDOW // HOP):
         begin = part * HOP
@@ -147,10 +153,17 @@ def _mel(hz: float | NDArray[np.float64]) -> NDArray[np.float64]:
 def smooth(rows: Floats, width: int) -> Floats:
     """Running mean over ``width`` (odd) hops along the axis before the last of (..., hops, values)."""
     half = width // 2
-    padded = np.pad(rows, [(0, 0)] * (rows.ndim - 2) + [(half + 1, half), (0, 0)], mode="edge")
-    sums = np.cumsum(padded, axis=-2, dtype=np.float64)
-    return ((sums[..., width:, :] - sums[..., :-width, :]) / width).astype(np.float32)
+    padded = np.pad(rows, [(0, 0)] * (rows.ndim - 2) + [(half, half), (0, 0)], mode="edge")
+    hops = rows.shape[-2]
+    total = np.zeros_like(rows, np.float32)
+    for late in range(width):
+        total += padded[..., late : late + hops, :]
+    total /= width
+    return total
 
 
 def decibels(power: Floats | float) -> Floats:
-    return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float32)
+    level = np.asarray(np.maximum(power, 1e-12), np.float32)
+    np.log10(level, out=level)
+    level *= 10
+    return level

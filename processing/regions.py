@@ -17,7 +17,7 @@ FILL_S, SHORTEST_S = 0.3, 0.1
 
 
 def chances_of(microphone: Microphone, progress: Progress = no_progress) -> Floats:
-    """(hops,) the chance of speech in each 8 ms of 16 kHz mono WAVs heard as one. Reads a minute at a time."""
+    """(hops,) the chance of speech in each 8 ms of 16 kHz mono WAVs heard as one. Reads half a minute at a time."""
     hops = hops_of([microphone])
     parts = []
     for first in range(0, hops, BLOCK_HOPS):

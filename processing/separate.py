@@ -18,17 +18,21 @@ from processing.hearing import (
     Block,
     Floats,
     Microphone,
+    Spectra,
     bands,
     blocks,
     decibels,
     hops_of,
+    part_of,
     smooth,
     sound_of,
     speech_chances,
+    stretch,
 )
 from processing.side_by_side import side_by_side
 
-_SAMPLE_HOPS, _SAMPLES = 1876, 60  # of 15 s each, in whole frames of the detector
+_SAMPLE_HOPS, _SAMPLES = 1876, 20  # of 15 s each, in whole frames of the detector
+_CLEAREST_PERCENTILE, _NOTHING_DB = 97.0, -120.0  # half a second of a sample
 _SPEECH = 0.5
 _DIP_HOPS, _LULL_HOPS = 9, 31  # 72 ms: even who never pauses is quiet that long; a quarter of a second
 _LULL_SPREAD_DB = 6.0
@@ -37,9 +41,10 @@ _AUDIBLE = 8.0  # times the noise
 _PURE_PERCENTILE = 98.0  # of a microphone's level over the others: there its owner speaks, if ever
 _ONE_VOICE_DB = 5.0  # closer signatures are one voice's
 _LATE_HOPS = 9  # sound may come this much earlier or later: 72 ms
-_FEWEST_SPOTS = 50
+_FEWEST_SPOTS, _MOST_SPOTS = 50, 60_000
 _SHARPNESS_DB = 0.7
 _DEAF_DB = 1.0
+_BURST_DB = 5.0
 _SILENT = 1e-7  # mean power of a bin: -94 dBFS of white noise
 _FAINTEST = 5e-8
 _LIFT = np.square(np.abs(1 - 0.95 * np.exp(-2j * np.pi * np.arange(BINS) / (2 * BINS - 2)))).astype(
@@ -79,13 +84,12 @@ class Voices:
 
 
 def survey(microphones: Sequence[Microphone], chances: Sequence[Floats], owned: Sequence[bool]) -> Scene:
-    """Look through at most 15 minutes, spread over the recording; ``owned``: microphones that may have a voice.
+    """Look through at most 5 minutes; ``owned``: microphones that may have a voice.
 
     ``chances``: of speech in each microphone, hop by hop.
     """
-    every = max(1, -(-hops_of(microphones) // (_SAMPLE_HOPS * _SAMPLES)))
     powers_of, speech_of = [], []
-    for block in blocks(microphones, chances, _SAMPLE_HOPS, every):
+    for block in blocks(microphones, chances, _samples(microphones, chances), _SAMPLE_HOPS, lead=0):
         powers_of.append((block.powers @ bands())[:, block.inner])
         speech_of.append(block.speech[:, block.inner])
     powers, speech = np.concatenate(powers_of, axis=1), np.concatenate(speech_of, axis=1)
@@ -102,6 +106,32 @@ def survey(microphones: Sequence[Microphone], chances: Sequence[Floats], owned: 
         )
     spread = (bands() > 0).astype(np.float32)
     return Scene(deaf, silent, noise @ spread.T + _FAINTEST, tuple(voices), leaks_db, late)
+
+
+def _samples(microphones: Sequence[Microphone], chances: Sequence[Floats]) -> list[int]:
+    """First hops of the samples that tell most: half of them spread over the recording, half where a microphone's speech
+    stands out over the others', so that who speaks once in four hours is known as well."""
+    firsts = range(0, hops_of(microphones), _SAMPLE_HOPS)
+    if len(firsts) <= _SAMPLES:
+        return list(firsts)
+    spread = np.linspace(0, len(firsts) - 1, _SAMPLES // 2).astype(int)
+    standing_out = np.array([_standing_out_db(microphones, chances, first) for first in firsts])
+    each = _SAMPLES // 2 // len(microphones)
+    telling = np.argsort(-standing_out, axis=0, kind="stable")[:each]
+    return [firsts[at] for at in sorted({*spread.tolist(), *telling.ravel().tolist()})]
+
+
+def _standing_out_db(microphones: Sequence[Microphone], chances: Sequence[Floats], first: int) -> Floats:
+    """How far over all others each microphone hears speech, at its clearest, in the sample at hop ``first``."""
+    sounds = np.stack([stretch(each, first, _SAMPLE_HOPS) for each in microphones])
+    powers = np.square(sounds).reshape(len(sounds), _SAMPLE_HOPS, -1).mean(axis=2)
+    levels_db = _around_db(powers, _DIP_HOPS)
+    clearest = np.zeros(len(microphones), np.float32)
+    for index, level_db in enumerate(levels_db):
+        spoken = part_of(chances[index], first, _SAMPLE_HOPS) > _SPEECH
+        over_db = level_db - np.delete(levels_db, index, axis=0).max(axis=0, initial=_NOTHING_DB)
+        clearest[index] = np.percentile(np.where(spoken, over_db, _NOTHING_DB), _CLEAREST_PERCENTILE)
+    return clearest
 
 
 def _noise(powers: Floats) -> Floats:
@@ -152,10 +182,10 @@ def _signatures(
     clean = np.maximum(powers - noise[:, None], 0.1 * noise[:, None])
     levels_db = decibels(clean)
     audible = (powers > _AUDIBLE * noise[:, None]) & (speech > _SPEECH)[:, None]
-    spots = audible[live].any(axis=0)
-    if spots.sum() < _FEWEST_SPOTS:
+    spots = _some(np.flatnonzero(audible[live].any(axis=0)))
+    if len(spots) < _FEWEST_SPOTS:
         return voices
-    relative = levels_db[live][:, spots]
+    relative = levels_db[live].reshape(len(live), -1)[:, spots]
     relative = relative - relative.mean(axis=0)
     rows = [int(np.flatnonzero(live == voice)[0]) for voice in voices]
     centres = np.stack([_purest(relative, row) for row in rows])
@@ -218,26 +248,36 @@ def _align(
     )
     nearest = costs.argmin(axis=0)
     for index, voice in enumerate(voices):
-        own = audible[voice] & (nearest == index)
+        spots = _some(np.flatnonzero(audible[voice] & (nearest == index)))
+        hops, pitches = np.divmod(spots, levels_db.shape[2])
+        own_db = levels_db[voice][hops, pitches]
         for mic in live:
-            if mic == voice or own.sum() < _FEWEST_SPOTS:
+            if mic == voice or len(spots) < _FEWEST_SPOTS:
                 continue
             scatters = []
-            for hops in range(-_LATE_HOPS, _LATE_HOPS + 1):
-                apart = (shifted(levels_db[mic], hops) - levels_db[voice])[own]
+            for late_hops in range(-_LATE_HOPS, _LATE_HOPS + 1):
+                at = np.clip(hops + late_hops, 0, levels_db.shape[1] - 1)
+                apart = levels_db[mic][at, pitches] - own_db
                 middle = float(np.median(apart))
-                scatters.append((float(np.abs(apart - middle).mean()), abs(hops), hops, middle))
+                scatters.append((float(np.abs(apart - middle).mean()), abs(late_hops), late_hops, middle))
             _scatter, _far, late[mic, voice], leaks_db[mic, voice] = min(scatters)
+
+
+def _some(spots: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Evenly chosen from ``spots``: no median needs more."""
+    return spots[:: -(-len(spots) // _MOST_SPOTS) or 1]
 
 
 def shifted(rows: Floats, hops: int) -> Floats:
     """Row t of the result is row t + ``hops``; the ends repeat."""
+    if not hops:
+        return rows
     at = np.clip(np.arange(len(rows)) + hops, 0, len(rows) - 1)
     return rows[at]
 
 
 def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: Scene) -> Voices:
-    """Every voice of ``scene`` by itself, hop by hop; reads a minute at a time."""
+    """Every voice of ``scene`` by itself, hop by hop; reads half a minute at a time."""
     parts = [_heard(block, scene) for block in blocks(microphones, chances)]
     separated, powers, anybody, levels_db, clipped = (
         np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)
@@ -250,41 +290,67 @@ def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: 
 def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
     """What ``Voices`` holds, but for the lulls, of the block's own hops."""
     powers = smooth(block.powers, 3)
-    noise = scene.noise[:, None]
-    over_noise = np.maximum(0.0, 1 - noise / np.maximum(powers, _FAINTEST)) * bands().any(axis=1)
-    kept = _shares(powers, noise, scene) * over_noise[list(scene.voices)]
-    voices = list(zip(scene.voices, kept, strict=True))
-
-    def chance(voice_and_kept: tuple[int, Floats]) -> Floats:
-        voice, share = voice_and_kept
-        return speech_chances(sound_of(block.spectra[voice] * share))
-
-    chances = list(side_by_side(chance, voices, max(1, len(voices))))
-    strengths = [smooth(((share * powers[voice]) @ _LIFT)[:, None], 5)[:, 0] for voice, share in voices]
+    voices = list(zip(scene.voices, _shares(powers, scene), strict=True))
+    found = list(
+        side_by_side(
+            lambda each: _alone(block.spectra, powers, scene.noise, *each), voices, max(1, len(voices))
+        )
+    )
     hops = powers.shape[1]
     rows = (
-        np.reshape(chances, (-1, hops)),
-        np.reshape(strengths, (-1, hops)),
+        np.reshape([chances for chances, _strength in found], (-1, hops)),
+        np.reshape([strength for _chances, strength in found], (-1, hops)),
         block.speech[~scene.deaf].max(axis=0, initial=0.0),
-        decibels(((powers / noise) @ bands()).mean(axis=2)),
+        decibels(
+            np.stack(
+                [
+                    power @ (bands().mean(axis=1) / noise)
+                    for power, noise in zip(powers, scene.noise, strict=True)
+                ]
+            )
+        ),
         block.clipped,
     )
     return tuple(row[..., block.inner] for row in rows)
 
 
-def _shares(powers: Floats, noise: Floats, scene: Scene) -> Floats:
-    """How much of each spot is whose: (voices, hops, bins), summing to one."""
-    if not scene.voices:
-        return np.zeros((0, *powers.shape[1:]), np.float32)
-    live = np.flatnonzero(~scene.deaf)
-    levels_db = {int(mic): decibels(powers[mic]) for mic in live}
-    costs = np.zeros((len(scene.voices), *powers.shape[1:]), np.float32)
-    for index, voice in enumerate(scene.voices):
-        clean = np.maximum(powers[voice] - noise[voice], 0.1 * noise[voice])
-        for mic in live:
+def _alone(
+    spectra: Spectra, powers: Floats, noise: Floats, voice: int, share: Floats
+) -> tuple[Floats, Floats]:
+    """(hops,) chance of speech, and power, of ``voice``, whose ``share`` (hops, bins) of its microphone is overwritten."""
+    heard = np.maximum(powers[voice], _FAINTEST)
+    share *= np.maximum(0.0, 1 - noise[voice] / heard)
+    share[:, ~bands().any(axis=1)] = 0.0
+    strength = smooth(((share * powers[voice]) @ _LIFT)[:, None], 5)[:, 0]
+    return speech_chances(sound_of(spectra[voice] * share)), strength
+
+
+def _shares(powers: Floats, scene: Scene) -> Floats:
+    """How much of each spot is whose: (voices, hops, bins), summing to one or, with what is the noise's, less."""
+    if len(scene.voices) < 2:
+        return np.ones((len(scene.voices), *powers.shape[1:]), np.float32)
+    costs = np.zeros((len(scene.voices) + 1, *powers.shape[1:]), np.float32)
+    costs[-1] = _noise_cost(powers, scene)
+    for cost, voice in zip(costs, scene.voices, strict=False):
+        noise = scene.noise[voice]
+        clean = np.maximum(powers[voice] - noise, 0.1 * noise)
+        for mic in np.flatnonzero(~scene.deaf):
             if mic != voice:
-                expected = 10 ** (scene.leaks_db[mic, voice] / 10) * clean + noise[mic]
-                heard_db = shifted(levels_db[int(mic)], int(scene.late_hops[mic, voice]))
-                costs[index] += np.abs(heard_db - decibels(expected))
-    weights = np.exp((costs.min(axis=0) - costs) / _SHARPNESS_DB)
-    return np.asarray(weights / weights.sum(axis=0), np.float32)
+                expected = 10 ** (scene.leaks_db[mic, voice] / 10) * clean + scene.noise[mic]
+                heard = shifted(powers[mic], int(scene.late_hops[mic, voice]))
+                cost += np.abs(decibels(heard / expected))
+    costs -= costs.min(axis=0)
+    costs *= -1 / _SHARPNESS_DB
+    np.exp(costs, out=costs)
+    costs /= costs.sum(axis=0)
+    return costs[:-1]
+
+
+def _noise_cost(powers: Floats, scene: Scene) -> Floats:
+    """How ill a spot fits people in the corridor, (hops, bins), in decibels: their voices, too, reach the microphones in a
+    proportion of their own, and are seldom far over their mean."""
+    first_db, *others_db = (decibels(powers[mic] / scene.noise[mic]) for mic in np.flatnonzero(~scene.deaf))
+    cost: Floats = np.maximum(np.float32(0.0), first_db - _BURST_DB)
+    for other_db in others_db:
+        cost += np.abs(other_db - first_db)
+    return cost

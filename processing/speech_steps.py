@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from processing.audio import Source
 
 TRANSCRIPT_FILES = ("transcript.json", "transcript.vtt", "transcript.srt", "transcript.txt", "turns.rttm")
-# Who is known not to be the patient.
-STAFF_ROLES = frozenset({"expert", "trainee"})
 
 
 def _microphones(job: Job) -> list[tuple[str, Source]]:
@@ -127,7 +125,7 @@ def redact(job: Job) -> Result:
     from processing.clock import ClockFit
     from processing.names import RegisteredName
     from processing.redaction_edits import parse_redaction_edits
-    from processing.transcript import Transcript, Turn
+    from processing.transcript import STAFF_ROLES, Transcript, Turn
 
     names = [RegisteredName(**name) for name in job.params["names"]]
     edits = parse_redaction_edits(job.params["edits"])

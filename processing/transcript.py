@@ -35,6 +35,10 @@ Offset = Annotated[
 ]
 
 
+# Who is known not to be the patient.
+STAFF_ROLES = frozenset({"expert", "trainee"})
+
+
 @dataclass(frozen=True)
 class Turn:
     """One stretch in which one speaker talks.

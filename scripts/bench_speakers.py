@@ -24,8 +24,8 @@ from typing import Any
 from processing.audio import wav_seconds
 from processing.der import diarization_error
 from processing.diarize import turns_per_microphone
-from tests.processing.media_files import Samples, read_sound
-from tests.processing.mixtures import Fault, Noise, Room, mix
+from scripts.demo_audio import read_mono
+from scripts.mixtures import RATE_HZ, Fault, Noise, Room, Samples, mix
 
 DEMO = Path(__file__).parent / "demo_speech"
 
@@ -86,7 +86,7 @@ def main() -> None:
     files = files or {role: sorted(DEMO.glob(f"*_{role}.flac")) for role in ("expert", "patient")}
     if len(files) < 2:
         parser.error("two voices at least")
-    voices = {role: [read_sound(path) for path in paths] for role, paths in files.items()}
+    voices = {role: [read_mono(path, RATE_HZ) for path in paths] for role, paths in files.items()}
     lines = []
     for name, room in conditions(list(voices)):
         if asked.only in name:

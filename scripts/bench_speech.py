@@ -4,8 +4,8 @@
 
 The sound is the demo's dialogue, repeated; its model is the demo's unless another is named. Prints one JSON line:
 seconds of bare faster-whisper (with its own voice detection and word times) on one channel, of ours (voice detection,
-speakers, recognition, marks, suggestions) on that channel and on two microphones, taken in turn, their ratios, real-time
-factors, peak memory, and errors on one dialogue: characters (CER, as the model wants to be asked) and speakers (DER, no
+speakers, recognition, marks, suggestions) on that channel and on two microphones, taken in turn, their ratios, seconds of
+the processor (which a busy machine moves less), real-time factors, peak memory, and errors on one dialogue: characters (CER, as the model wants to be asked) and speakers (DER, no
 collar, overlap counted). All three hear whole windows here, as every model but the demo's does.
 """
 
@@ -18,7 +18,6 @@ import resource
 import shutil
 import tempfile
 import time
-import wave
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -26,27 +25,15 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.settings import SpeechSettings
 from processing.audio import SPEECH_RATE_HZ
 from processing.der import diarization_error
 from processing.transcript import Turn
 from scripts.demo_asr_check import Heard, character_error_rate
-from scripts.demo_audio import DemoAudio, render_tracks
+from scripts.demo_audio import DemoAudio, render_tracks, write_wav
 
 Measured = dict[str, float]
-
-
-def write_wav(path: Path, sound: NDArray[np.float32], repeats: int) -> Path:
-    samples = (np.clip(sound, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
-    with wave.open(str(path), "wb") as sink:
-        sink.setnchannels(1)
-        sink.setsampwidth(2)
-        sink.setframerate(SPEECH_RATE_HZ)
-        for _ in range(repeats):
-            sink.writeframes(samples)
-    return path
 
 
 def bare(channels: dict[str, Path], settings: SpeechSettings) -> None:
@@ -78,7 +65,7 @@ def measured(
     channels: dict[str, Path],
     settings: SpeechSettings,
 ) -> Measured:
-    """Seconds and peak memory of ``work`` in a process that does nothing else; loading the model counts."""
+    """Seconds, seconds of the processor and peak memory of ``work`` in a process that does nothing else; loading the model counts."""
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh) as pool:
         return pool.submit(_timed, work, channels, settings).result()
@@ -89,10 +76,10 @@ def _timed(
     channels: dict[str, Path],
     settings: SpeechSettings,
 ) -> Measured:
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     work(channels, settings)
-    seconds = time.perf_counter() - started
-    return {"s": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
+    return {"s": seconds, "cpu_s": cpu_s, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def errors(recording: DemoAudio, channels: dict[str, Path], settings: SpeechSettings) -> dict[str, float]:
@@ -164,6 +151,7 @@ def _line(model: str, length_s: float, runs: dict[str, list[Measured]]) -> dict[
     line: dict[str, Any] = {"bench": "speech", "model": model, "sound_s": round(length_s, 1)}
     for name, each in seconds.items():
         line[f"{name}_s"] = round(median(each), 2)
+        line[f"{name}_cpu_s"] = round(median(run["cpu_s"] for run in runs[name]), 2)
         line[f"{name}_real_time_factor"] = round(median(each) / length_s, 4)
         line[f"{name}_peak_mb"] = round(max(run["mb"] for run in runs[name]))
     line["one_to_bare"] = round(

@@ -4,6 +4,7 @@ Only numpy and PyAV are needed: the speech itself was rendered once and lies in 
 """
 
 import json
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def read_mono(path: Path, rate_hz: int) -> NDArray[np.float32]:
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     frames += resampler.resample(None)
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def write_wav(path: Path, sound: NDArray[np.float32], repeats: int = 1) -> Path:
+    """Write ``sound`` (samples,) so many times over, clipped at full scale: a 16 kHz mono 16-bit WAV."""
+    samples = (np.clip(sound, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
+    with wave.open(str(path), "wb") as sink:
+        sink.setparams((1, 2, 16_000, 0, "NONE", ""))
+        for _ in range(repeats):
+            sink.writeframes(samples)
+    return path
 
 
 def render_tracks(

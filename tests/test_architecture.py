@@ -53,6 +53,11 @@ def test_imports_point_one_way(folder: str) -> None:
         assert not wrong, f"{path.relative_to(REPOSITORY)} imports {wrong}"
 
 
+def test_no_script_needs_the_tests() -> None:
+    for path in modules("scripts"):
+        assert "tests" not in imported(path), path
+
+
 def test_the_capture_station_needs_no_model_and_no_database() -> None:
     for path in [*modules("capture"), *modules("config")]:
         assert not imported(path) & HEAVY_AT_A_STATION, path

@@ -25,10 +25,10 @@ from processing import child, mixed
 from processing.der import diarization_error
 from processing.mixed import separate_or_unknown, turns_of_mix
 from processing.transcript import Turn
+from scripts.mixtures import RATE_HZ, Room, mix
 from tests.conftest import REPOSITORY, need
 from tests.processing.hub import Hub, hub_with
 from tests.processing.media_files import read_sound
-from tests.processing.mixtures import RATE_HZ, Room, mix
 
 CLIPS = REPOSITORY / "scripts" / "demo_speech"
 SMALL = REPOSITORY / "tests" / "data" / "pyannote-small"

@@ -13,7 +13,7 @@ from processing.hearing import BLOCK_HOPS, HOP_S, Floats, hops_of
 from processing.merge import Recognised, merge
 from processing.regions import FILL_S, SHORTEST_S, SPEECH, all_chances, chances_of, regions_of
 from processing.transcript import Turn, Word
-from tests.processing.mixtures import write_wav
+from tests.processing.media_files import write_wav
 
 
 def test_noise_and_silence_hold_no_speech_however_long(tmp_path: Path) -> None:

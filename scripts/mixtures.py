@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.transcript import Turn
-from tests.processing.media_files import Samples, write_wav
+from scripts.demo_audio import write_wav
+
+Samples = NDArray[np.float32]
 
 RATE_HZ = 16_000
 _LEVEL = 0.05  # root mean square of each clip at its own microphone
