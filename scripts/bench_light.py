@@ -23,7 +23,7 @@ from capture.light_reference import Meter
 from capture.light_setup import Light
 from capture.lighting import check_light
 from config.settings import CaptureSettings
-from tests.capture.light_scenes import CARD, CHART, FURTHER, LIGHTS, light_of, render, spectrum_of, truth
+from scripts.light_scenes import CARD, CHART, FURTHER, LIGHTS, light_of, render, spectrum_of, truth
 
 LIMITS = CaptureSettings()
 CAMERAS = ("srgb", "nikon", "sigma", "maxwell")

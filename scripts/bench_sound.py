@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from capture.sound import SoundGate
-from tests.capture.voices import RATE_HZ, Room, Sound, blocks, gain, made_voice, noise, recorded_voices
+from scripts.voices import RATE_HZ, Room, Sound, blocks, gain, made_voice, noise, recorded_voices
 
 WITHIN_S = 5.0
 HEARD_S = 8.0

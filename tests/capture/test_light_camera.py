@@ -22,7 +22,7 @@ from capture.rig import Camera
 from capture.sensor import SensorReading
 from config.errors import CalibrationRejected
 from config.settings import CaptureSettings
-from tests.capture.light_scenes import CARD, CHART, LIGHTS, light_of, render, spectrum_of, truth
+from scripts.light_scenes import CARD, CHART, LIGHTS, light_of, render, spectrum_of, truth
 
 LIMITS = CaptureSettings()
 NOW = datetime(2026, 5, 4, 1, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from api.cli import main
 from capture.rig import load_rig
-from tests.capture.light_scenes import light_of, render, spectrum_of
+from scripts.light_scenes import light_of, render, spectrum_of
 
 RIG = """# our room
 [[camera]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from capture.roles import RoleCheck
 from capture.sound import SoundGate, SoundState
-from tests.capture.voices import (
+from scripts.voices import (
     BLOCK,
     RATE_HZ,
     Room,
