@@ -28,7 +28,7 @@ COVERAGE = 0.98
 UNSEEN = 1.6  # lamps that are not in the library are told worse than those that are
 # A room's own lamp is the likeliest: the share of the calibration's views among all that the map is fitted to. What it
 # costs elsewhere is in the uncertainty, which the library alone tells.
-OWN_LAMP = 0.8
+OWN_LAMP = 0.3
 UV_STEP = 1e-4
 LIKENESS = 0.999
 LIKENESS_EVERY = 7
