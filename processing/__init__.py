@@ -1,0 +1,3 @@
+"""Every step of the engine."""
+
+import config  # noqa: F401 - no library that is loaded here may tell anybody of it

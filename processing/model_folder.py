@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -34,7 +33,6 @@ def fetch_folder(name: str, target: Path, settings: SpeechSettings) -> None:
     ``target`` appears only when every file is there. Raises ModelMissing when the hub does not give it (the licence was
     not accepted, or there is no such model), CoreUnreachable when it does not answer.
     """
-    os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
     import httpx
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -24,6 +24,7 @@ _STAGES = {"segmentation": (_LOADED, 0.4), "embeddings": (0.4, 0.98)}
 _SILENCED = {
     "PYANNOTE_METRICS_ENABLED": "false",
     "OTEL_SDK_DISABLED": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "DO_NOT_TRACK": "1",

@@ -92,8 +92,8 @@ def load_model(settings: SpeechSettings) -> WhisperModel:
 
 
 def _quiet(settings: SpeechSettings, from_hub: bool) -> None:
-    """No library tells anybody anything; the hub is reached only when it is meant to be."""
-    os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", HF_HUB_OFFLINE="0" if from_hub else "1")
+    """The hub is reached only when it is meant to be."""
+    os.environ["HF_HUB_OFFLINE"] = "0" if from_hub else "1"
     if settings.hub_endpoint:
         os.environ["HF_ENDPOINT"] = settings.hub_endpoint
 
