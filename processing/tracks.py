@@ -105,7 +105,7 @@ def link(detections: Detections) -> list[Track]:
         )
         for chain in chains
     ]
-    parts = [part for track in tracks for part in _part(track, tracks, detections.fps)]
+    parts = [part for track, others in _beside(tracks) for part in _part(track, others, detections.fps)]
     parts += [place for chain in chains for place in _left_places(chain, detections)]
     parts += _glimpses(chains, detections)
     parts.sort(
@@ -223,18 +223,30 @@ def _head(box: Box, growth: float, detections: Detections) -> Box:
     return (round(left, 1), round(top, 1), round(right, 1), round(bottom, 1))
 
 
-def _part(track: Track, tracks: Iterable[Track], fps: float) -> list[Track]:
-    """The track cut where another one lies over it: who is who may have been mixed up there.
+def _beside(tracks: Iterable[Track]) -> list[tuple[Track, list[Track]]]:
+    """Each track with the others that are seen while it is; hours hold thousands, of which a few are there at a time."""
+    found: list[tuple[Track, list[Track]]] = []
+    there: list[tuple[Track, list[Track]]] = []
+    for track in sorted(tracks, key=lambda track: track.looks[0].frame):
+        there = [each for each in there if each[0].looks[-1].frame >= track.looks[0].frame]
+        for other, others in there:
+            others.append(track)
+        there.append((track, [other for other, _ in there]))
+        found.append(there[-1])
+    return found
+
+
+def _part(track: Track, others: Iterable[Track], fps: float) -> list[Track]:
+    """The track cut where one of ``others`` lies over it: who is who may have been mixed up there.
 
     The parts in between keep the reason ``overlap`` and are never kept by recognition; what comes after has to
     be recognised anew.
     """
     frames: set[int] = set()
     margin = max(1, round(OVERLAP_MARGIN_S * fps))
-    for other in tracks:
-        if other is not track:
-            for frame in _overlapping(track, other):
-                frames.update(range(frame - margin, frame + margin + 1))
+    for other in others:
+        for frame in _overlapping(track, other):
+            frames.update(range(frame - margin, frame + margin + 1))
     if not frames:
         return [track]
     spans = _spans(track, frames)

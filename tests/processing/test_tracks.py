@@ -4,15 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import processing.tracks
 from config.settings import VisionSettings
 from processing.detectors import open_detector
 from processing.faces import Detections, Look, detect_faces
 from processing.media import no_progress
-from processing.tracks import Track, link
+from processing.tracks import Track, _beside, link
 
 FPS = 25.0
 Row = tuple[float, float, float, float, float]
@@ -235,3 +237,35 @@ def test_a_face_lost_beside_a_hand_that_is_taken_for_it_stays_hidden_where_it_wa
         assert any(covers(track, frame, lost[0].boxes[0]) for track in tracks), frame
     for look in hand:
         assert any(covers(track, look.frame, look.boxes[0]) for track in tracks)
+
+
+@given(any_detections())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_tracks_that_are_seen_together_are_brought_together_and_no_others(found: Detections) -> None:
+    tracks = link(found)
+    for track, others in _beside(tracks):
+        seen = (track.looks[0].frame, track.looks[-1].frame)
+        there = [
+            other
+            for other in tracks
+            if other is not track and other.looks[0].frame <= seen[1] and other.looks[-1].frame >= seen[0]
+        ]
+        assert sorted(other.id for other in others) == sorted(other.id for other in there)
+
+
+def test_the_tracks_of_an_hour_are_compared_with_those_beside_them_and_not_with_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = 0
+
+    def counted(track: Track, other: Track) -> list[int]:
+        nonlocal compared
+        compared += 1
+        return overlapping(track, other)
+
+    overlapping = processing.tracks._overlapping
+    monkeypatch.setattr("processing.tracks._overlapping", counted)
+    looks = [Look(5 * step, (face(40 + 20 * (step % 9)),)) for step in range(18_000)]
+    tracks = link(detections(looks, 90_000, tuple(range(60, 90_000, 60))))
+    assert len(tracks) > 1_400
+    assert compared < 10 * len(tracks)
