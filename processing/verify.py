@@ -50,6 +50,7 @@ ATTACK_PX, CLOSE_PX = 256, 560
 CENTERFACE_SCORE, YUNET_SCORE, HOG_SCORE = 0.32, 0.6, 0.3
 # Protection of one place that pauses for no longer than this is a gap, not a face that went and another that came.
 GAP_S, GAP_IOU = 0.5, 0.3
+STRETCH = 64  # frames whose tracks are kept together
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class _Search:
         gaps: Mapping[int, list[Box]],
     ) -> None:
         self._often, self._closely = open_attackers(settings)
-        self._kept, self._hidden, self._gaps = kept, hidden, gaps
+        self._kept, self._hidden, self._gaps = _Present(kept), _Present(hidden), gaps
 
     @property
     def attackers(self) -> tuple[str, ...]:
@@ -159,8 +160,10 @@ class _Search:
         found = _confirmed(picture, _visible(picture, self._often, ATTACK_PX), self._often)
         if care == "closely":
             found += _visible(picture, self._closely, CLOSE_PX)
-        claims += [("visible-face", box, score) for box, score in _strange(picture, found, self._kept)]
-        claims += [("area-visible", box, 1.0) for box in _boxes(self._hidden, picture.index)]
+        claims += [
+            ("visible-face", box, score) for box, score in _strange(found, self._kept.boxes(picture.index))
+        ]
+        claims += [("area-visible", box, 1.0) for box in self._hidden.boxes(picture.index)]
         return picture, found, suspects_in(picture, claims)
 
 
@@ -208,15 +211,23 @@ def _confirmed(
     ]
 
 
-def _boxes(tracks: Sequence[Track], frame: int) -> list[Box]:
-    return [box for track in tracks if (box := track.box_at(frame)) is not None]
+class _Present:
+    """Where the faces of tracks are, without asking every track of a long recording in each frame."""
+
+    def __init__(self, tracks: Sequence[Track]) -> None:
+        self._alive: dict[int, list[Track]] = {}
+        for track in tracks:
+            for stretch in range(track.first_frame // STRETCH, track.last_frame // STRETCH + 1):
+                self._alive.setdefault(stretch, []).append(track)
+
+    def boxes(self, frame: int) -> list[Box]:
+        alive = self._alive.get(frame // STRETCH, ())
+        return [box for track in alive if (box := track.box_at(frame)) is not None]
 
 
-def _strange(
-    picture: Picture, found: Sequence[tuple[Box, float]], kept: Sequence[Track]
-) -> list[tuple[Box, float]]:
+def _strange(found: Sequence[tuple[Box, float]], kept: Sequence[Box]) -> list[tuple[Box, float]]:
     """The detections that are not a kept face."""
-    excused = np.asarray(_boxes(kept, picture.index), float).reshape(-1, 4)
+    excused = np.asarray(kept, float).reshape(-1, 4)
     return [(box, score) for box, score in found if not (iou(excused, np.asarray(box)) > KEPT_IOU).any()]
 
 
