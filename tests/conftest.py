@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -28,6 +29,14 @@ def _no_settings_from_outside(
     empty = tmp_path_factory.getbasetemp() / "empty.toml"
     empty.touch()
     monkeypatch.setenv("YIAN_SETTINGS", str(empty))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a command sets for its whole process ends with the test that ran it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def need(present: object, what: str) -> None:

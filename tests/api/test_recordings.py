@@ -377,12 +377,12 @@ def test_a_session_made_offline_may_come_home_after_the_visit_s_other_one_was_cl
 ) -> None:
     case = make_case(core, people)
     first = open_one(web, agent, case.id).json()["recording"]
-    put(web, agent, first, b"first")
+    put(web, core, agent, first, b"first")
     asked = {"tracks": {"room": {"kind": "video", "role": "room", "segments": 1}}, "seconds": 4.0}
     assert web.post(f"/api/recordings/{first}/complete", json=asked, headers=agent).status_code == 200
     late = open_one(web, agent, case.id, "k-late")
     assert late.status_code == 201
-    assert put(web, agent, late.json()["recording"], b"late").status_code == 201
+    assert put(web, core, agent, late.json()["recording"], b"late").status_code == 201
     headers = {**agent, "Idempotency-Key": "k-new"}
     fresh = {"rig": {}, "light": None, "started_at": utc_now().isoformat()}
     answer = web.post(f"/api/consultations/{case.id}/recordings", json=fresh, headers=headers)
