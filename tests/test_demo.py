@@ -18,7 +18,6 @@ from processing.suspects import structure
 from scripts import make_demo_recording as scene
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.alone
 YIAN = REPOSITORY / ".venv" / "bin" / "yian"
 
 

@@ -1,9 +1,9 @@
 """The proof that nothing is lost, doubled or moved: what the core keeps, against what the devices sent.
 
 Every picture and every block of sound tells when it was sent. The session's second 0 on the senders' clock is the median
-of all there is; then everything must lie within :data:`IN_SYNC_S` of its time, on every track. An input that was
-killed again before it had lived for :data:`BRIEF_S`, while the machine was busy starting processes, has told its time
-a few times only and may lie :data:`BRIEF_SYNC_S` off.
+of all there is; then everything must lie within :data:`IN_SYNC_S` of its time, on every track. What an input
+brings in its first :data:`BRIEF_S`, while the machine is busy starting processes, has told its time a few times only
+and may lie :data:`BRIEF_SYNC_S` off.
 """
 
 from __future__ import annotations
@@ -155,15 +155,15 @@ def _place(heard: NDArray[np.int16], seed: int) -> int:
 
 
 def _allowed_s(pieces: list[Piece], at_s: float) -> float:
-    """How far what lies ``at_s`` in the session may be off: it depends on how long its input had lived in one go."""
+    """How far what lies ``at_s`` in the session may be off: it depends on how long its input has lived by then."""
     begin_s = end_s = pieces[0].start_s
     for piece in pieces:
+        if piece.start_s > at_s + SEAM_S:
+            break
         if piece.start_s > end_s + SEAM_S:
-            if at_s < piece.start_s:
-                break
             begin_s = piece.start_s
         end_s = piece.end_s
-    return IN_SYNC_S if end_s - begin_s >= BRIEF_S else BRIEF_SYNC_S
+    return IN_SYNC_S if at_s - begin_s >= BRIEF_S else BRIEF_SYNC_S
 
 
 def _in_order(track: str, pieces: list[Piece]) -> None:
