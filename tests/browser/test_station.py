@@ -13,7 +13,6 @@ from capture.station import Station
 from tests.browser.test_play import FLAGS, chromium
 from tests.station.conftest import Room, room, until
 
-pytestmark = pytest.mark.alone
 __all__ = ["room"]
 
 

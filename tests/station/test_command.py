@@ -18,8 +18,6 @@ from capture.spool import Spool
 from tests.conftest import REPOSITORY, free_port
 from tests.station.conftest import RIG, Room, until
 
-pytestmark = pytest.mark.alone
-
 
 class Program:
     """The running station and its page."""

@@ -18,7 +18,6 @@ from capture.today import Today
 from config.errors import ConsentMissing, ConsentRefused, ConsentWithdrawn, DiskFull, NotFound, NotReady
 from tests.station.conftest import Room, until
 
-pytestmark = pytest.mark.alone
 RECORDED_S = 2.5
 
 
