@@ -19,7 +19,7 @@ import numpy as np
 
 from capture.light_camera import SRGB_TO_XYZ, STATED_AT_K
 from capture.light_card import Card, Floats, Pictures, Response, Unusable, cut, find_card
-from capture.light_chart import NEUTRAL, Chart, neutral_lightness, reflectances
+from capture.light_chart import NEUTRAL, Chart, neutral_lightness, surfaces
 from capture.light_model import SPECTRUM_NM, Model, White, beside_card, model_from
 from capture.light_reference import Meter, cct_of, spectra_of, white_of
 from capture.light_response import find_response
@@ -260,9 +260,8 @@ def _candidates(meter: Meter, values: Floats) -> dict[str, Floats]:
     if len(found) == 1:
         return found
     scaled = values / values[0].mean()
-    surfaces = np.vstack([np.ones_like(GRID_NM), reflectances()])
     marks = {
-        name: log_likelihood([Sight(scaled, surfaces, spectrum)])
+        name: log_likelihood([Sight(scaled, surfaces(), spectrum)])
         + (SMOOTH_PREFERRED if name in SMOOTH else 0.0)
         for name, spectrum in found.items()
     }
@@ -287,12 +286,11 @@ def _matrix(
 
     Weighted least squares (Finlayson and Drew, "Constrained least-squares regression in color spaces", 1997).
     """
-    surfaces = np.vstack([np.ones_like(GRID_NM), reflectances()])
     pixels, colours, weights = [], [], []
     for values, candidates in zip(seen, spectra, strict=True):
         rows = np.array(values).reshape(-1, 3)
         whole = (rows > 0).all(axis=1)
-        colour = (surfaces * on_grid(SPECTRUM_NM, np.array(candidates[0]))) @ observer()
+        colour = (surfaces() * on_grid(SPECTRUM_NM, np.array(candidates[0]))) @ observer()
         pixels.append(rows[whole])
         colours.append(colour[whole] / colour[0, 1])
         weights.append(np.where(np.arange(25) == 0, CARD_WEIGHT, 1.0)[whole, None])

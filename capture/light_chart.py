@@ -5,9 +5,11 @@ The reflectances are the averages over 30 charts that BabelColor published (Pasc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,18 +62,27 @@ class Chart:
 
     def light(self, response: Response) -> Floats:
         """Linear colour (24, 3), nan where it was cut off."""
-        means = np.array([linear(patch, response).mean(axis=0) for patch in self.pixels])
-        return np.where(self.whole, means, np.nan)
+        return np.where(self.whole, _means(self._linear(response)), np.nan)
 
     def spread(self, response: Response) -> Floats:
         """Standard uncertainty (24, 3) of :meth:`light`: noise, and an 8-bit step that no noise may have blurred."""
-        noise = [linear(patch, response).std(axis=0) / np.sqrt(len(patch)) for patch in self.pixels]
-        means = np.array([linear(patch, response).mean(axis=0) for patch in self.pixels])
-        return np.asarray(np.hypot(noise, code_step(means, response) / np.sqrt(12)), dtype=np.float64)
+        patches = self._linear(response)
+        noise = [patch.std(axis=0) / np.sqrt(len(patch)) for patch in patches]
+        return np.asarray(
+            np.hypot(noise, code_step(_means(patches), response) / np.sqrt(12)), dtype=np.float64
+        )
 
     def codes(self) -> Floats:
         """Mean 8-bit codes (24, 3)."""
-        return np.array([patch.mean(axis=0) for patch in self.pixels])
+        return _means(self.pixels)
+
+    def _linear(self, response: Response) -> list[Floats]:
+        return [linear(patch, response) for patch in self.pixels]
+
+
+def _means(patches: Sequence[NDArray[Any]]) -> Floats:
+    """(24, 3) of pixels (n, 3) each."""
+    return np.array([patch.mean(axis=0) for patch in patches])
 
 
 def _share_cut_off(patch: Pictures) -> Floats:
@@ -86,6 +97,12 @@ def reflectances() -> Floats:
 
     patches = colour.SDS_COLOURCHECKERS["BabelColor Average"].values()
     return np.array([np.interp(GRID_NM, each.wavelengths, each.values) for each in patches])
+
+
+@cache
+def surfaces() -> Floats:
+    """Spectral reflectances of white and of the chart's 24 patches, (25, 471): what a calibration's 75 numbers are of."""
+    return np.vstack([np.ones_like(GRID_NM), reflectances()])
 
 
 def neutral_lightness() -> Floats:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.light_card import Floats
-from capture.light_chart import NEUTRAL, neutral_lightness, reflectances
+from capture.light_chart import NEUTRAL, neutral_lightness, surfaces
 from capture.light_lamps import room_lamps
 from capture.light_sensitivity import Sight, likely_cameras
-from capture.spectrum import GRID_NM, observer, on_grid, uv_of, whites_of
+from capture.spectrum import observer, on_grid, uv_of, whites_of
 
 SPECTRUM_NM = np.arange(380.0, 781.0, 5.0)
 NOISE = 0.003  # of a value: flare, uneven light, a chart that is not the published one
@@ -123,32 +123,24 @@ def model_from(
     seen: tuple[tuple[float, ...], ...], spectra: tuple[tuple[tuple[float, ...], ...], ...]
 ) -> Model:
     """The model behind a calibration's ``seen`` and ``spectra``; takes about a second the first time."""
-    surfaces = np.vstack([np.ones_like(GRID_NM), reflectances()])
     views: list[list[Sight]] = []
     scale = float(np.mean([values[:3] for values in seen]))
     for values, candidates in zip(seen, spectra, strict=True):
         rows = np.array(values).reshape(-1, 3)
         rows = np.where(rows > 0, rows, np.nan) / scale
         lights = [on_grid(SPECTRUM_NM, np.array(each)) for each in candidates]
-        views.append(
-            [Sight(rows, surfaces[: len(rows)], light / (light @ observer()[:, 1])) for light in lights]
-        )
+        views.append([Sight(rows, surfaces(), light / (light @ observer()[:, 1])) for light in lights])
     lamps = room_lamps()
     values_seen = [
-        scale * np.stack([lamps @ (surfaces * curve).T for curve in camera.T], axis=2)
+        scale * np.stack([lamps @ (surfaces() * curve).T for curve in camera.T], axis=2)
         for camera in likely_cameras(views)
     ]
     return Model(
         np.concatenate(values_seen),
         np.tile(lamps @ observer(), (len(values_seen), 1)),
-        scale * np.array([_padded(view[0].values) for view in views]),
+        scale * np.array([view[0].values for view in views]),
         np.array([view[0].spectrum @ observer() for view in views]),
     )
-
-
-def _padded(rows: Floats) -> Floats:
-    """(25, 3) with nan for what was not seen."""
-    return np.vstack([rows, np.full((25 - len(rows), 3), np.nan)])
 
 
 def _distance(z: Floats, moment: Floats) -> Floats:

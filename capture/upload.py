@@ -153,13 +153,14 @@ class Uploader:
     def _round(self, core: Core) -> None:
         """Everything there is to do now, with the core that answers. Raises what keeps all of it from going on."""
         self._keep_house()
-        if time.monotonic() >= self._greet_due:
+        greets = time.monotonic() >= self._greet_due
+        if greets:
             keep_facts(self._home, core.station())
             self._greet_due = time.monotonic() + GREET_S
             self._online, self._problem = True, None
-            self._tell_withdrawals(core)
-            carry_out_decisions(core, self._spool, self._settings.capture.room)
         self._tell_withdrawals(core)
+        if greets:
+            carry_out_decisions(core, self._spool, self._settings.capture.room)
         try:
             while not self._ended.is_set():
                 # Anew after each step: a withdrawal or an older session comes first at once.

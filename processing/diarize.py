@@ -268,9 +268,8 @@ def _louder(mask: Mask, levels_db: Floats) -> Mask | None:
 
 def _without_edges(mask: Mask, loud: Mask) -> Mask:
     """``loud`` with the faint beginnings and ends of what the louder person says without a pause."""
-    kept = loud.copy()
+    kept, beside = loud.copy(), mask & loud
     for begin, end in _stretches(mask & ~loud):
-        beside = mask & loud
         if end - begin < _EDGE_HOPS and (beside[begin - 1 : begin].any() or beside[end : end + 1].any()):
             kept[begin:end] = True
     return kept

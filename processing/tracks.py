@@ -198,8 +198,8 @@ def _midway(a: Seen, b: Seen, detections: Detections) -> Knot:
     frame = (a.frame + b.frame) // 2
     middle = _between((a, b), frame)
     (ax, ay), (bx, by) = centre(a.box), centre(b.box)
-    moved = max(abs(ax - bx), abs(ay - by)) / max(size_of(middle), 1e-6)
-    growth = GROWTH_PER_S * (b.frame - a.frame) / 2 / detections.fps + 0.15 * moved
+    way = max(abs(ax - bx), abs(ay - by)) / max(size_of(middle), 1e-6)
+    growth = GROWTH_PER_S * (b.frame - a.frame) / 2 / detections.fps + 0.15 * way
     return Knot(frame, _head(middle, growth, detections))
 
 

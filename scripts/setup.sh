@@ -1,12 +1,14 @@
-# Sourced by demo, test and lint: makes .venv from a lock with hashes, once, and again when the lock changes.
+# Sourced by what installs. Makes .venv from a lock with hashes, once, and again when the lock changes:
 #   setup LOCK
+# The first of several that is new enough:
+#   find_python NAME...
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PYTHONDONTWRITEBYTECODE=${PYTHONDONTWRITEBYTECODE:-} HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
 
 find_python() {
     local candidate
-    for candidate in python3.11 python3 python3.12 python3.13; do
+    for candidate in "$@"; do
         if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
             echo "$candidate"
             return
@@ -22,7 +24,7 @@ setup() {
         return
     fi
     echo "正在安装依赖（仅首次）… · Installing what it needs (first time only) …" >&2
-    [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
+    [ -x .venv/bin/python ] || "$(find_python python3.11 python3 python3.12 python3.13)" -m venv .venv
     .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r "$lock"
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .

@@ -8,12 +8,6 @@ import structlog
 from config.log import PRIVATE, configure_logging
 
 
-@pytest.fixture(autouse=True)
-def _restore() -> object:
-    yield
-    structlog.reset_defaults()
-
-
 def test_what_is_private_by_name_never_reaches_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging()
     structlog.get_logger().info("login", user="u1", **{name: "S3CRET" for name in PRIVATE})
