@@ -14,7 +14,7 @@ from capture.rig import ffmpeg_binary
 
 RATE_HZ = 16_000
 BLOCK = RATE_HZ // 10
-SPEECH = Path(__file__).parents[3] / "shared" / "media" / "audio" / "spk"
+SPEECH = Path(__file__).parents[2] / "shared" / "media" / "audio" / "spk"
 
 Sound = NDArray[np.float32]
 

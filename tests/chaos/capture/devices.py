@@ -69,15 +69,20 @@ def noise(seed: int) -> NDArray[np.int16]:
 
 @dataclass
 class Clock:
-    """Second 0 of everything that is sent, on the host's monotonic clock."""
+    """Second 0 of everything that is sent, on the host's monotonic clock, and how much faster this clock runs."""
 
     zero: float = field(default_factory=time.monotonic)
+    drift_ppm: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return 1.0 + self.drift_ppm * 1e-6
 
     def now_s(self) -> float:
-        return time.monotonic() - self.zero
+        return (time.monotonic() - self.zero) * self.rate
 
     def wait_until(self, at_s: float) -> None:
-        time.sleep(max(0.0, at_s - self.now_s()))
+        time.sleep(max(0.0, (at_s - self.now_s()) / self.rate))
 
 
 class Device:

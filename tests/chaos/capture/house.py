@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -186,14 +187,20 @@ def house(
     home: Path | None = None,
     core_url: Callable[[str], str] = lambda url: url,
     program: tuple[str, ...] = ("-m", "api.cli"),
+    drift_ppm: Mapping[str, float] = MappingProxyType({}),
     **capture: Any,
 ) -> Iterator[House]:
-    """``home``: of the station; ``core_url``: what the station takes for the core's address; ``program``: what runs it."""
+    """``home``: of the station; ``core_url``: what the station takes for the core's address; ``program``: what runs it;
+    ``drift_ppm``: how much faster than the host's the clocks of devices run.
+    """
     archive = make_core(folder / "core")
     people = make_users(archive)
     visit = plan(archive, people, "头痛一例", (Purpose.RECORD, Purpose.ARCHIVE))
     clock = Clock()
-    devices = {name: Device(clock, seed) for name, seed in zip(TRACKS, (None, 1, 2), strict=True)}
+    devices = {
+        name: Device(replace(clock, drift_ppm=drift_ppm.get(name, 0.0)), seed)
+        for name, seed in zip(TRACKS, (None, 1, 2), strict=True)
+    }
     rig = folder / "rig.toml"
     rig.write_text(RIG.format(**{name: device.url for name, device in devices.items()}))
     core = Program(

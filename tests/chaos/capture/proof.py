@@ -137,21 +137,21 @@ def _moments(evidence: Evidence, track: str) -> list[Moment]:
         else:
             heard = samples(piece.path)
             assert abs(len(heard) / RATE_HZ - piece.duration_s) < 0.002, piece
-            begin = _place(heard, SEEDS[track])
+            begin = place(heard, SEEDS[track])
             wanted = np.resize(np.roll(noise(SEEDS[track]), -begin), len(heard))
             assert np.array_equal(heard, wanted), f"{piece}: samples are lost or changed"
             found.append(Moment(piece.start_s, begin / RATE_HZ))
     return found
 
 
-def _place(heard: NDArray[np.int16], seed: int) -> int:
+def place(heard: NDArray[np.int16], seed: int) -> int:
     """Where in its loop the sender was when ``heard`` begins."""
     loop, count = noise(seed), min(16, len(heard))
     hits = np.ones(len(loop), bool)
     for step in range(count):
         hits &= np.roll(loop, -step) == heard[step]
-    (place,) = np.flatnonzero(hits)
-    return int(place)
+    (begin,) = np.flatnonzero(hits)
+    return int(begin)
 
 
 def _allowed_s(pieces: list[Piece], at_s: float) -> float:
