@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.chaos.capture.devices import FPS, LOOP_S, RATE_HZ
 from tests.chaos.capture.house import TRACKS, House, house
-from tests.chaos.capture.proof import BRIEF_S, SEEDS, Evidence, Moment, place, opened, pictures, samples
+from tests.chaos.capture.proof import BRIEF_S, SEEDS, Evidence, Moment, opened, pictures, place, samples
 
 DRIFT_PPM = {"desk": 40.0, "expert": -60.0, "patient": 100.0}
 QUARTER_S = 900.0
