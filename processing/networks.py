@@ -12,6 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from archive.store import sha256_of
+from processing.eight_bits import Ranges, in_eight_bits, ranges_of
+
 # Pictures looked at at once. One picture a core is quicker than every picture on all cores: at 320 px 6.0 instead of
 # 7.1 ms of a core; more streams than this cost memory and the decoder cannot feed them.
 WORKERS = min(8, len(os.sched_getaffinity(0)))
@@ -26,16 +29,21 @@ class Network(Protocol):
 class OpenVinoNetwork:
     """The network on the processor, compiled once for pictures of any size. ``outputs``: names of its maps.
 
-    With ``exact`` it finds the same on every machine; without, it works in the numbers that the processor is quickest
-    in: with bfloat16 twice as fast, scores moving by about a hundredth.
+    With ``exact`` it finds the same on every machine. Without, it works in the numbers that the processor is quickest
+    in, bfloat16 where there is that, and with ``ranges`` in whole ones of eight bits: either takes half the time, and
+    scores move by about a hundredth.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[str], exact: bool = True) -> None:
+    def __init__(
+        self, path: Path, outputs: Sequence[str], exact: bool = True, ranges: Ranges | None = None
+    ) -> None:
         import openvino as ov
 
         core = ov.Core()
         model = core.read_model(path)
         model.reshape([1, 3, -1, -1])
+        if ranges is not None:
+            in_eight_bits(model, ranges)
         prepared = ov.preprocess.PrePostProcessor(model)
         prepared.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         prepared.input().model().set_layout(ov.Layout("NCHW"))
@@ -87,7 +95,14 @@ def open_network(path: Path, outputs: Sequence[str], exact: bool) -> Network:
     """The network on a GPU where onnxruntime has one, else on the processor; ``exact`` as there."""
     if "CUDAExecutionProvider" in _gpu_providers():
         return OnnxRuntimeNetwork(path, outputs, ["CUDAExecutionProvider"])
-    return OpenVinoNetwork(path, outputs, exact)
+    ranges = None if exact or _has_bfloat16() else ranges_of(sha256_of(path))
+    return OpenVinoNetwork(path, outputs, exact, ranges)
+
+
+def _has_bfloat16() -> bool:
+    import openvino as ov
+
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _gpu_providers() -> list[str]:

