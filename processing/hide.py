@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -25,8 +27,11 @@ CELLS = 5
 DIM_CONTRAST = 10.0
 # The drawn shape is |x|^4 + |y|^4 < 1 around the area's middle; its soft edge reaches this far outside it.
 SOFT_EDGE = 1.08
-# Covers come in sizes this many to a doubling at least; those up to so many pixels (8 bytes each) are remembered.
-STEPS, REMEMBERED_PX = 32, 2**19
+# Nothing within this share of the way to each side is at the edge: the shape's corners lie beyond it.
+SOLID_SHARE = 0.5**0.25
+# Covers come in sizes this many to a doubling at least. Those used last are remembered: to make the cover of a face that
+# fills half a 720p picture anew for every frame took longer than everything else of the rendering.
+STEPS, REMEMBERED_BYTES = 32, 96 * 2**20
 # Pixels per cell while the cells are smoothed into each other.
 FINE = 16
 # A region is hidden whole, corners included: its soft edge lies outside it and is this share of its shorter side wide.
@@ -58,13 +63,17 @@ def _stepped(side_px: float) -> int:
 
 @dataclass(frozen=True)
 class _Cover:
-    """Which part of a plane is touched, how opaque (0 to 1) what hides it is there, and 1 less that."""
+    """Which part of a plane is touched, how opaque (0 to 1) what hides it is there, and 1 less that.
+
+    ``solid``: rows and columns of that part in which it is wholly opaque; most of it, and quicker drawn.
+    """
 
     rows: slice
     columns: slice
     cells: tuple[int, int]
     alpha: NDArray[np.float32]
     clear: NDArray[np.float32]
+    solid: tuple[slice, slice] = (slice(0, 0), slice(0, 0))
 
 
 def _rounded(
@@ -72,8 +81,7 @@ def _rounded(
 ) -> _Cover | None:
     (wide, high), (half_w, half_h) = size, (size[0] * SOFT_EDGE / 2, size[1] * SOFT_EDGE / 2)
     left, top = round((middle[0] - half_w) / 2) * 2 // scale, round((middle[1] - half_h) / 2) * 2 // scale
-    draw = _opaque if wide * high <= REMEMBERED_PX else _opaque.__wrapped__
-    alpha, clear = draw(wide // scale, high // scale)
+    alpha, clear = _remembered.opaque(wide // scale, high // scale)
     x0, x1 = max(0, left), min(shape[1], left + alpha.shape[1])
     y0, y1 = max(0, top), min(shape[0], top + alpha.shape[0])
     if x0 >= x1 or y0 >= y1:
@@ -81,11 +89,49 @@ def _rounded(
     # A face cut by the picture's edge has as many cells less as is missing of it.
     cells = (_cells(x1 - x0, half_w / scale), _cells(y1 - y0, half_h / scale))
     seen = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha[seen], clear[seen])
+    solid = (_solid(alpha.shape[0], seen[0]), _solid(alpha.shape[1], seen[1]))
+    return _Cover(slice(y0, y1), slice(x0, x1), cells, alpha[seen], clear[seen], solid)
 
 
-@lru_cache(maxsize=32)
-def _opaque(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _solid(reach_px: int, seen: slice) -> slice:
+    """Where a cover that reaches so far is wholly opaque, counted from the first of its pixels that are ``seen``."""
+    soft_px = math.ceil(reach_px * (1 - SOLID_SHARE / SOFT_EDGE) / 2) + 1
+    first = max(soft_px - seen.start, 0)
+    return slice(first, max(first, min(reach_px - soft_px, seen.stop) - seen.start))
+
+
+_Opacity = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class _Remembered:
+    """The covers that were used last, no more than fit into so many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left_bytes = most_bytes
+        self._covers: OrderedDict[tuple[int, int], _Opacity] = OrderedDict()
+        self._one_at_a_time = threading.Lock()
+
+    def opaque(self, width: int, height: int) -> _Opacity:
+        with self._one_at_a_time:
+            cover = self._covers.pop((width, height), None)
+            if cover is None:
+                cover = _opaque(width, height)
+                self._left_bytes -= _bytes(cover)
+            self._covers[width, height] = cover
+            while self._left_bytes < 0:
+                _, oldest = self._covers.popitem(last=False)
+                self._left_bytes += _bytes(oldest)
+            return cover
+
+
+_remembered = _Remembered(REMEMBERED_BYTES)
+
+
+def _bytes(cover: _Opacity) -> int:
+    return cover[0].nbytes + cover[1].nbytes
+
+
+def _opaque(width: int, height: int) -> _Opacity:
     """How opaque a cover of this size and its soft edge are, and 1 less that."""
     edge = SOFT_EDGE**4
     across = (edge - _distances(width)) / (edge - 1.0)
@@ -163,7 +209,19 @@ def _cells(visible_px: int, half_px: float) -> int:
 def _draw(plane: Picture8, cover: _Cover, style: Style) -> None:
     """Cover part of ``plane`` in place, where ``alpha`` is 1 wholly."""
     region = plane[cover.rows, cover.columns]
-    cv2.blendLinear(_obscure(region, cover.cells, style), region, cover.alpha, cover.clear, dst=region)
+    hidden, (rows, columns) = _obscure(region, cover.cells, style), cover.solid
+    region[cover.solid] = hidden[cover.solid]
+    across = slice(None)
+    for soft in (
+        (slice(0, rows.start), across),
+        (slice(rows.stop, None), across),
+        (rows, slice(0, columns.start)),
+        (rows, slice(columns.stop, None)),
+    ):
+        if region[soft].size:
+            cv2.blendLinear(
+                hidden[soft], region[soft], cover.alpha[soft], cover.clear[soft], dst=region[soft]
+            )
 
 
 def _obscure(region: Picture8, cells: tuple[int, int], style: Style) -> Picture8:
