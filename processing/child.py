@@ -60,7 +60,7 @@ async def run_child(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
+        process_group=0,
         env=_environment(name, settings),
         limit=LINE_LIMIT,
     )
