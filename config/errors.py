@@ -4,7 +4,7 @@
     ├── SettingsInvalid                 the settings file or environment is wrong
     ├── InputRejected  (422)            what was handed in cannot be used
     │   ├── MediaRejected               NotMedia Truncated NoVideo NoAudio EmptyMedia ImplausibleDuration TooLong
-    │   │                               FaceCountWrong
+    │   │                               FaceCountWrong, PhotoTooPoor
     │   ├── ConsentFormRejected         RigRejected  RequestRejected  EditsRejected TranscriptRejected
     │   ├── SpectrumRejected            CalibrationRejected AttachmentRejected
     ├── ConsentRefused (403)            ConsentMissing ConsentWithdrawn ConsentExpired PurposeNotGranted
@@ -123,6 +123,10 @@ class TooLong(MediaRejected):
 
 class FaceCountWrong(MediaRejected):
     """A photograph for enrolment does not show exactly one face. data: name, faces."""
+
+
+class PhotoTooPoor(MediaRejected):
+    """A photograph for enrolment shows a face that is too small, dark or blurred to know somebody by. data: name."""
 
 
 class ConsentFormRejected(InputRejected):

@@ -303,8 +303,12 @@ class VisionSettings(Section):
     style: Annotated[Literal["mosaic", "blur", "solid"], Field(description="how a face is hidden")] = "blur"
     keep_distance: Annotated[
         float,
-        Field(gt=0, lt=1, description="largest dlib distance to an enrolled template that keeps a face"),
-    ] = 0.42
+        Field(
+            gt=0,
+            lt=1,
+            description="largest dlib distance from an enrolled template to several looks together that keeps a face",
+        ),
+    ] = 0.40
 
 
 class MediaSettings(Section):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from config.errors import FaceCountWrong, MediaRejected
+from config.errors import FaceCountWrong, MediaRejected, PhotoTooPoor
 from config.settings import VisionSettings
 from processing.detectors import open_detector
 from processing.faces import Detections, detect_faces
 from processing.media import no_progress
-from processing.recognise import keep_enrolled, make_template
+from processing.recognise import GOOD_SCORE, _Judge, keep_enrolled, make_template
 from processing.tracks import Track, link
 from tests.processing import clips
 
@@ -98,6 +99,19 @@ def test_a_photograph_without_exactly_one_face_is_refused(tmp_path: Path, faces:
     assert caught.value.data == {"name": "photo.png", "faces": faces}
 
 
+@pytest.mark.parametrize(("side_px", "light", "shaken_px"), [(60, 1.0, 1), (400, 0.12, 15)])
+def test_a_photograph_too_small_or_shaken_in_the_dark_to_know_somebody_by_is_refused(
+    tmp_path: Path, side_px: int, light: float, shaken_px: int
+) -> None:
+    good = cv2.imread(str(clips.expert_photo()))
+    assert good is not None
+    shaken = cv2.GaussianBlur(good, (shaken_px, shaken_px), 0)
+    poor = np.asarray(cv2.resize(shaken, (side_px, side_px)) * light, np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), cv2.copyMakeBorder(poor, 80, 80, 80, 80, cv2.BORDER_REPLICATE))
+    with pytest.raises(PhotoTooPoor):
+        make_template(tmp_path / "photo.png")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a picture"])
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     photo = tmp_path / "photo.jpg"
@@ -118,3 +132,84 @@ def test_the_encoding_is_that_of_face_recognition() -> None:
     template = np.frombuffer(make_template(clips.expert_photo()), "<f8")
     (theirs,) = face_recognition.face_encodings(pixels, model="small")
     assert np.linalg.norm(template - theirs) < 0.35
+
+
+NEAR = VisionSettings().keep_distance
+
+
+def looks_of_one_person(count: int, scatter: float, off: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A template, and ``count`` encodings that lie ``scatter`` about a point ``off`` away from it, each in a direction of its own."""
+    chance = np.random.default_rng(7)
+    axes = np.linalg.qr(chance.standard_normal((128, 128)))[0]
+    template = chance.standard_normal(128)
+    return template, [template + off * axes[0] + scatter * axes[1 + number] for number in range(count)]
+
+
+def judged(template: np.ndarray, looks: list[np.ndarray], passed_over: int = 0) -> bool:
+    judge = _Judge([template], len(looks) + passed_over, VisionSettings())
+    for encoding in looks:
+        judge.hear(encoding)
+    for _ in range(passed_over):
+        judge.pass_over()
+    return judge.agrees
+
+
+def test_what_differs_from_look_to_look_does_not_count_against_a_person() -> None:
+    template, looks = looks_of_one_person(8, scatter=0.36, off=NEAR - 0.1)
+    assert min(np.linalg.norm(template - look) for look in looks) > NEAR
+    assert judged(template, looks)
+
+
+def test_who_is_steadily_a_little_too_far_away_is_somebody_else() -> None:
+    template, looks = looks_of_one_person(8, scatter=0.02, off=NEAR + 0.02)
+    assert not judged(template, looks)
+
+
+def test_one_look_that_cannot_be_the_person_blurs_the_whole_track() -> None:
+    template, looks = looks_of_one_person(8, scatter=0.1, off=0.1)
+    assert judged(template, looks)
+    looks[3] = template + (NEAR + 0.19) * np.eye(128)[0]
+    assert not judged(template, looks)
+
+
+def test_every_part_of_a_track_has_to_be_the_person() -> None:
+    template, expert = looks_of_one_person(8, scatter=0.05, off=0.05)
+    _, alike = looks_of_one_person(4, scatter=0.05, off=NEAR + 0.1)
+    assert np.linalg.norm(np.mean([*expert, *alike], axis=0) - template) < NEAR
+    assert not judged(template, [*expert, *alike])
+
+
+def test_too_few_good_looks_tell_nothing() -> None:
+    template, looks = looks_of_one_person(6, scatter=0.1, off=0.1)
+    assert judged(template, looks, passed_over=4)
+    assert not judged(template, looks, passed_over=5)
+    assert not judged(template, looks[:2])
+
+
+def test_nobody_is_recognised_in_the_dark(tmp_path: Path, expert_template: bytes) -> None:
+    def dim() -> Iterator[np.ndarray]:
+        for scene in clips.consultation(30):
+            yield np.asarray(cv2.GaussianBlur(scene.pixels, (9, 9), 0) * 0.15, np.uint8)
+
+    dark = clips.write_clip(tmp_path / "dark.mp4", dim())
+    tracks = link(detect_faces(dark, open_detector(SETTINGS), SETTINGS, no_progress))
+    assert any(look.score >= GOOD_SCORE for track in tracks for look in track.looks)
+    judged_tracks = keep_enrolled(dark, tracks, [expert_template], SETTINGS, no_progress)
+    assert {track.decision for track in judged_tracks} == {"blur"}
+
+
+def test_a_performer_is_known_by_a_photograph_and_nobody_of_the_audience_is_taken_for_him(
+    shared_media: Path,
+) -> None:
+    yunet = shared_media / "models" / "face_detection_yunet_2023mar.onnx"
+    settings = VisionSettings(detector="yunet", yunet_path=str(yunet))
+    clip = shared_media / "video" / "short_hamilton_clip.mp4"
+    template = make_template(shared_media / "video" / "photos" / "lin-manuel-miranda.png")
+    tracks = link(detect_faces(clip, open_detector(settings), settings, no_progress))
+    kept = [
+        track
+        for track in keep_enrolled(clip, tracks, [template], settings, no_progress)
+        if track.decision == "keep"
+    ]
+    # The close-up from frame 90 to 203; the shots before and after it show him among others.
+    assert [(track.first_frame > 50, track.last_frame < 230) for track in kept] == [(True, True)]
