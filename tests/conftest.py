@@ -39,6 +39,10 @@ def _logging_as_it_was() -> Iterator[None]:
     structlog.configure(**before)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("lengthy") is None)
+
+
 def need(present: object, what: str) -> None:
     """Skip where something is not installed; on CI it has to be."""
     if present:

@@ -18,6 +18,7 @@ from processing.suspects import structure
 from scripts import make_demo_recording as scene
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.lengthy
 YIAN = REPOSITORY / ".venv" / "bin" / "yian"
 
 

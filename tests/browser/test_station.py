@@ -13,6 +13,7 @@ from capture.station import Station
 from tests.browser.test_play import FLAGS, chromium
 from tests.station.conftest import Room, room, until
 
+pytestmark = pytest.mark.lengthy
 __all__ = ["room"]
 
 

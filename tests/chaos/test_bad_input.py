@@ -28,7 +28,7 @@ from tests.factories import PNG, make_case, make_user, make_users
 from tests.processing.clips import consultation_clip, rotated
 from tests.processing.media_files import Movie, claim_hours, cut, tone, write_movie, write_sound
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.lengthy]
 LITTLE = Movie(seconds=1.0)
 ENDED = (State.IN_REVIEW, State.FAILED)
 
@@ -144,31 +144,19 @@ def reviewer_of(clinic: Clinic) -> User:
 # --- what must be handled ---------------------------------------------------------------------------------
 
 
-def test_a_variable_frame_rate_is_handled_and_noted(clinic: Clinic, tmp_path: Path, voice: Path) -> None:
-    times = [0.0, 0.04, 0.08, 0.2, 0.24, 0.5, 0.54, 0.58, 0.9, 1.0, 1.04, 1.3]
-    video = write_movie(tmp_path / "vfr.mkv", Movie(seconds=1.4, frame_times_s=times))
-    case = clinic.wait_for(clinic.upload([video], {"expert": voice}).id, *ENDED)
-    assert_reviewable(clinic, case)
-    assert {"track": "camera-room", "code": "variable-frame-rate"} in case.summary["notes"]
-
-
-def test_a_phone_video_held_upright_is_handled_and_noted(clinic: Clinic, tmp_path: Path, voice: Path) -> None:
-    upright = rotated(write_movie(tmp_path / "flat.mp4", LITTLE), tmp_path / "phone.mp4", 90)
-    case = clinic.wait_for(clinic.upload([upright], {"patient": voice}).id, *ENDED)
-    assert_reviewable(clinic, case)
-    assert any(note["code"] == "rotated" for note in case.summary["notes"])
-    assert shape_of(clinic, case, tmp_path) == (180, 320)
-
-
-def test_cameras_of_different_length_are_handled_and_noted(
+def test_a_phone_held_upright_with_a_varying_frame_rate_beside_a_longer_camera_is_handled_and_noted(
     clinic: Clinic, tmp_path: Path, voice: Path
 ) -> None:
-    long = write_movie(tmp_path / "a.mp4", Movie(seconds=3.0))
-    short = write_movie(tmp_path / "b.mp4", Movie(seconds=1.0))
-    case = clinic.wait_for(clinic.upload([long, short], {"expert": voice}).id, *ENDED)
+    times = [0.0, 0.04, 0.08, 0.2, 0.24, 0.5, 0.54, 0.58, 0.9, 1.0, 1.04, 1.3]
+    flat = write_movie(tmp_path / "flat.mkv", Movie(seconds=1.4, frame_times_s=times))
+    phone = rotated(flat, tmp_path / "phone.mp4", 90)
+    long = write_movie(tmp_path / "long.mp4", Movie(seconds=3.4))
+    case = clinic.wait_for(clinic.upload([phone, long], {"patient": voice}).id, *ENDED)
     assert_reviewable(clinic, case)
-    note = next(n for n in case.summary["notes"] if n["code"] == "cameras-differ-in-length")
-    assert note["seconds"] == pytest.approx(2.0, abs=0.1)
+    notes = {note["code"]: note for note in case.summary["notes"]}
+    assert notes["variable-frame-rate"]["track"] == notes["rotated"]["track"] == "camera-room"
+    assert notes["cameras-differ-in-length"]["seconds"] == pytest.approx(2.0, abs=0.2)
+    assert shape_of(clinic, case, tmp_path) == (180, 320)
 
 
 def assert_reviewable(clinic: Clinic, case: Case) -> None:

@@ -21,6 +21,7 @@ from scripts.make_demo_recording import make_recording
 from tests.chaos.clinic import Clinic, alive, descendants, kill, open_clinic, until
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.lengthy
 HOLD = """
 import sys
 from config.settings import ProcessingSettings, Settings

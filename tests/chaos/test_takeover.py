@@ -20,7 +20,9 @@ from processing.plan import STEPS
 from scripts.make_demo_recording import make_recording
 from tests.chaos.clinic import Clinic, alive, descendants, kill, open_clinic, until
 
+pytestmark = pytest.mark.lengthy
 SECONDS = 6.0
+A_FEW = ("ingest", "regions", "faces", "package")
 # What differs between two runs of one recording: when it was, and what it was called.
 TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?|\d{4}-\d\d-\d\d")
 
@@ -72,8 +74,10 @@ def contents(clinic: Clinic, case: Case) -> dict[str, str]:
 
 @pytest.mark.timeout(900)
 def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_steps_run(
-    clinic: Clinic, recording: Path
+    clinic: Clinic, recording: Path, database_url: str
 ) -> None:
+    # Leases and queue differ between the databases, what a step does does not: a few of them show it on the second.
+    struck = [step.name for step in STEPS if database_url.startswith("sqlite") or step.name in A_FEW]
     first = clinic.start_worker()
     undisturbed = clinic.wait_for(upload(clinic, recording).id, State.IN_REVIEW, State.FAILED)
     assert undisturbed.state is State.IN_REVIEW, undisturbed.reason
@@ -81,7 +85,7 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     workers = [first, clinic.start_worker()]
     case = upload(clinic, recording)
     # Sound and picture go on side by side: whichever step comes up next is struck, so that none is over before its turn.
-    spared = [step.name for step in STEPS]
+    spared = list(struck)
     while spared:
         step, victim = until(
             partial(first_running, clinic, workers, case.id, spared), f"one of {spared} runs"
@@ -98,7 +102,7 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     ended = Counter(row.step for row in survivor.steps if row.ended_at is not None)
     begun = Counter(row.step for row in survivor.steps)
     assert ended == Counter(step.name for step in STEPS)
-    assert all(begun[step.name] >= 2 for step in STEPS)
+    assert all(begun[step] >= 2 for step in struck)
     assert contents(clinic, survivor) == contents(clinic, undisturbed)
     assert (
         survivor.package_prefix

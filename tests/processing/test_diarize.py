@@ -16,6 +16,7 @@ from processing.transcript import Turn
 from scripts.mixtures import RATE_HZ, Fault, Room, mix
 from tests.processing.media_files import Samples, read_sound, tone, write_sound, write_wav
 
+pytestmark = pytest.mark.lengthy
 CLIPS = Path(__file__).parents[2] / "scripts" / "demo_speech"
 
 

@@ -45,6 +45,7 @@ from processing.tracks import Track, link
 from tests.conftest import REPOSITORY
 from tests.processing import clips
 
+pytestmark = pytest.mark.lengthy
 Pixels = NDArray[np.uint8]
 CANDIDATES, PEOPLE, FRAMES = 51, 24, 3
 # Five tests (three styles, a small face, and the one of power) all pass by chance 99 times in a hundred.

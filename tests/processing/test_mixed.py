@@ -30,6 +30,7 @@ from tests.conftest import REPOSITORY, need
 from tests.processing.hub import Hub, hub_with
 from tests.processing.media_files import read_sound
 
+pytestmark = pytest.mark.lengthy
 CLIPS = REPOSITORY / "scripts" / "demo_speech"
 SMALL = REPOSITORY / "tests" / "data" / "pyannote-small"
 PYTHON = REPOSITORY / ".venv-pyannote" / "bin" / "python"

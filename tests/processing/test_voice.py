@@ -19,6 +19,7 @@ from scripts.demo_asr_check import load_model
 from scripts.judge_voice import Verification, demo_voices, disguise_together, error_rate
 from tests.processing.media_files import Samples, tone
 
+pytestmark = pytest.mark.lengthy
 RATE_HZ = 16_000
 SECRETS = [b"0123456789abcdef", b"fedcba9876543210", b"another secret 16"]
 SECRET = SECRETS[0]

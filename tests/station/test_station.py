@@ -18,6 +18,7 @@ from capture.today import Today
 from config.errors import ConsentMissing, ConsentRefused, ConsentWithdrawn, DiskFull, NotFound, NotReady
 from tests.station.conftest import Room, until
 
+pytestmark = pytest.mark.lengthy
 RECORDED_S = 2.5
 
 
