@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from processing.name_words import KIN
 from processing.place_names import CITIES, DISTRICTS, PROVINCES
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
 _PLACE = rf"(?:{PROVINCES}|{CITIES}|{DISTRICTS})"
 # No name of a place holds these, or begins with the others: they part it from what was said before.
-_NEVER = "址填的了是在住到我你他她它咱俺您们把这那去给被让着呢吗啊哦嗯呃很不没也又再吃喝说叫每什么几某哪从寄送搬往就找用请附,，、。；;：:！!？?\\s"
+_NEVER = "址填的了是在住到我你他她它咱俺您们把这那去给被让着呢吗啊哦嗯呃很不没也又再吃喝说叫每么几某哪从寄送搬往就找用请附,，、。；;：:！!？?\\s"
 _NOT_FIRST = "都家来有还跟和与及问开走过先会能要想看见于各里边近个位次名片种克址回"
-_STREET_END = "路|大街|街|大道|胡同|巷|弄|条|里|道|桥|门外|门内|营|庄|村|屯|堡|坊"
+_STREET_END = "路|大街|街|大道|胡同|巷|弄|条|里|道|桥|门外|门内|营|庄|村|屯|堡|坊|沿|夹道"
 _ESTATE_END = (
     "小区|花园|家园|公寓|大厦|新村|大院|宿舍楼?|家属院|家属楼|佳苑|馨苑|嘉园|苑|园|府|"
     "庭|湾|山庄|别墅|华庭|名都|新城|城|公馆|广场|院"
 )
-_SECTION = "(?:[一二三四五六七八九十0-9]{1,2}[代期]|[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段))?"
+_SECTION = "(?:[一二三四五六七八九十0-9]{1,2}[代期]|[东西南北中]?[一二三四五六七八九十]?[东西南北中上下前后]?(?:区|里|路|街|巷|条|胡同|园|段|[东西南北]口))?"
 _AREA_END = "省|自治区|自治州|市|地区|区|县|旗|镇|乡|街道办?|开发区|社区|村委会|村|屯|新区"
 _NO = (
     rf"(?:(?:[0-9]|{DIGIT}|[十百]|[甲乙丙丁]){{1,6}}(?:[\-－之](?:[0-9]|{DIGIT}){{1,5}}){{0,3}}|"
@@ -35,7 +36,7 @@ _ROOM_BEHIND = re.compile(f"{_JOIN}{_ROOM}")
 _NOT_STREET = "(?![东西南北中]{0,2}(?:大街|街(?!道)|路|道|胡同)|门[内外])"
 _NUMBERS = rf"{_HOUSE}(?:{_JOIN}(?:{_HOUSE}|{_ROOM})){{0,6}}"
 # Whatever stands between a place and a building is the name of an estate: 裕华区|远洋山水|15栋.
-_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元|楼{_JOIN}{_NO}\s?(?:单元|门)))"
+_LOOSE = rf"[^{_NEVER}0-9A-Z]{{2,8}}?(?={_NO}\s?(?:号院|号楼|栋|幢|座|单元|楼{_JOIN}{_NO}\s?(?:单元|门))|[0-9]{{1,3}}[\-－][0-9]{{1,2}}[\-－][0-9]{{3,4}}(?![0-9]))"
 
 
 def _area(first: str) -> str:
@@ -109,6 +110,8 @@ _INSTITUTE = re.compile(
     r"[^，,。\s]{0,12}?(?:医院|中医院|卫生院|卫生所|诊所|药店|同仁堂|大学|学院|研究所|"
     "疾控|公园|地铁|车站|机场|商场|超市|饭店|菜市场|派出所|法院|产的|特产|场)"
 )
+# 从东直门医院转过来的: nobody lives there.
+_FROM_INSTITUTE = re.compile("(?:医院|卫生院|诊所|大学|学院)转?$")
 _KNOWN_NAME = re.compile("路|大街|胡同|小区|村|家园|花园|公寓|新村|营|庄")
 _GENERIC = re.compile(
     "^(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|"
@@ -136,9 +139,24 @@ _LIVES_IN = re.compile(
 )
 
 
+# 我是天通苑的, and not 我是三里屯派出所的.
+_FROM = re.compile(
+    rf"(?:我们?|咱们?|俺们?|他们?|她们?|本人|患者|病人|{KIN})(?:家|都|也|就|原来|以前|是?住)?是(?P<place>(?!(?:{PROVINCES})的)"
+    rf"(?:{_PLACE}|(?:{_PLACE})?[^{_NEVER}{_NOT_FIRST}0-9A-Z院]{{2,6}}(?:小区|花园|家园|公寓|新村|家属院|嘉园|苑|胡同|镇|乡|村){_SECTION})"
+    r"(?:那边|那儿|那块儿?|这边)?)的(?=[，,。；;！!？?\s吧啊]|$)"
+)
+
+
 def find_addresses(text: str) -> list[TextSpan]:
     """Addresses in a folded ``text``; the place of the clinic, of an institution or of the body is none."""
-    return [*_labelled(text), *_written(text), *_homes(text), *_lanes(text), *_lived_in(text)]
+    return [
+        *_labelled(text),
+        *_written(text),
+        *_homes(text),
+        *_lanes(text),
+        *_lived_in(text),
+        *_said_to_be_from(text),
+    ]
 
 
 def _labelled(text: str) -> Iterator[TextSpan]:
@@ -165,9 +183,15 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     """Enough of an address: a name and a number, two areas or one with a verb of living before them."""
     start, end = match.start(), match.start() + len(match[0].rstrip(" ,，、-的\n"))
     said = text[start:end]
-    lives = bool(_LIVES.search(text[max(0, start - 16) : start]) or _LIVES_AFTER.match(text, end))
+    home = _LIVES.search(text[max(0, start - 16) : start]) is not None
+    lives = home or _LIVES_AFTER.match(text, end) is not None
     areas, named, numbers = (match[name] or "" for name in ("areas", "named", "numbers"))
-    if _INSTITUTE.match(text, end) and not numbers or _CLINIC.search(text[start : end + 8]) and not lives:
+    if (
+        (_INSTITUTE.match(text, end) or not home and _FROM_INSTITUTE.search(said))
+        and not numbers
+        or _CLINIC.search(text[start : end + 8])
+        and not lives
+    ):
         return None
     if text[start - 1 : start + 1] == "住院" or _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
         return None
@@ -214,3 +238,8 @@ def _lanes(text: str) -> Iterator[TextSpan]:
 def _lived_in(text: str) -> Iterator[TextSpan]:
     for match in _LIVES_IN.finditer(text):
         yield TextSpan("address", match.start("place"), match.end("place"), 0.6, "where-somebody-lives")
+
+
+def _said_to_be_from(text: str) -> Iterator[TextSpan]:
+    for match in _FROM.finditer(text):
+        yield TextSpan("address", match.start("place"), match.end("place"), 0.5, "where-somebody-is-from")

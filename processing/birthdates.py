@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from processing.name_words import KIN, SURNAMES
+from processing.name_words import COMPOUND_SURNAMES, KIN, SURNAMES
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
@@ -50,7 +50,7 @@ _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
 _OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
 _OF_ONESELF = re.compile(
-    rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?[{''.join(SURNAMES)}][\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
+    rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?(?:{'|'.join(COMPOUND_SURNAMES)}|[{''.join(SURNAMES)}])[\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
 )
 _AGE_BEFORE = re.compile(
     r"(?:岁|属.|今年[0-9一二三四五六七八九十]{1,3}了?|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$"

@@ -16,21 +16,22 @@ _TIMES = rf"[两二三四五六2-6]个{DIGIT}"
 _PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT})"
 _MARK = re.compile(_PLATE_MARK)
 _PLATE = re.compile(
-    rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}}(?![A-Z0-9])"
+    rf"[{_PROVINCE}]\s?[A-Z](?P<marks>[\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、\-]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}})(?![A-Z0-9])"
 )
 _SPOKEN_MARK = rf"(?:{_TIMES}|[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
 _HANDLE = re.compile(
-    rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
+    rf"(?:(?:大写|小写|字母)的?)?{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
     f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
 )
 _SEARCHED = re.compile(
-    r"(?:搜|[您你就]加|加我|加他|加她|加一下|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
+    r"(?:搜|[您你就]?加(?:我|他|她|一下)|[您你就]加|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
 )
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 # One class for each part, so that a character can be read in one way only.
 _MAIL_MARK = f"[A-Z0-9._%+\\-{DIGIT.strip('[]')}]"
 _MAIL = re.compile(
-    rf"(?<![A-Z0-9])(?:{_MAIL_MARK}|下划线){{1,40}}(?:@|[艾埃]特|圈A){_MAIL_MARK}{{1,40}}?(?:\.|点)[A-Z]{{2,6}}"
+    rf"(?<![A-Z0-9])(?:{_MAIL_MARK}|下划线){{1,40}}\s?(?:@|[艾埃]特|圈A|(?<=\s)AT(?=\s))\s?"
+    rf"{_MAIL_MARK}{{1,40}}?\s?(?:\.|点|(?<=\s)DOT(?=\s))\s?(?:[A-Z]{{2,6}}|[康抗][姆母木]?)"
 )
 # Letters and digits that no test, drug or telephone is called by: fengkai_1979, Kevin-F8806.
 _BARE = re.compile(
@@ -100,7 +101,7 @@ def _marks(said: str) -> int:
 
 def _plates(text: str) -> Iterator[TextSpan]:
     for match in _PLATE.finditer(text):
-        if 5 <= _marks(match[0][2:]) <= 6 and re.search(DIGIT, match[0][2:]):
+        if 5 <= _marks(match["marks"]) <= 6 and re.search(DIGIT, match["marks"]):
             yield TextSpan("plate", match.start(), match.end(), 0.9, "plate")
     for label in re.finditer("车牌号?码?|牌照|车号|牌号|[京津冀]牌", text):
         found = re.compile(

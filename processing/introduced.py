@@ -60,7 +60,7 @@ _STATED = re.compile(
     rf"(?:姓名[:：是]|(?:我|名字|大名|小名|名|孩子)叫(?:做)?){_SPACE}(?P<name>{_GIVEN}{{2,6}})(?=[，,。；;\s！!]|$)"
 )
 _SURNAME_ONLY = re.compile(
-    rf"(?:[我他她您咱俺家]|孩子|患者|病人|免贵|{KIN})(?:也|都|就)?姓(?P<name>{_SURNAME})"
+    rf"(?:[我他她您咱俺家]|孩子|患者|病人|免贵|{KIN})(?:也|都|就)?姓(?P<name>(?!那个){_SURNAME})"
 )
 # How people tell a surname from others: 弓长张, 两点水加马的冯.
 _TAKEN_APART = re.compile(

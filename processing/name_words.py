@@ -17,7 +17,7 @@ _READINGS = """
     葛=ge 那=na 佴=nai 逄=pang 谌=chen/shen 柏=bai/bo 薄=bo 能=nai 俞=yu 祭=zhai 句=gou 郗=xi/chi 隽=juan
     过=guo 哈=ha 宁=ning 娄=lou 尉=yu/wei 俟=qi 万=mo/wan 澹=tan 长=zhang 令=ling 阚=kan 仉=zhang 燕=yan
     石=shi 贾=jia 沈=shen 尹=yin 曲=qu 牟=mou/mu 纪=ji 应=ying 占=zhan 便=pian 晟=cheng 眭=sui 郇=xun/huan
-    乜=nie 殷=yin 臧=zang 卜=bu 曹=cao
+    皇=huang 乜=nie 殷=yin 臧=zang 卜=bu 曹=cao
 """
 
 # The commonest single ones; recognisers write a name they do not know with one of them.

@@ -8,15 +8,23 @@ from collections.abc import Iterator
 from pypinyin.phrases_dict import phrases_dict
 
 from processing.name_context import DOSE, TITLE, TO_SOMEBODY, Page
+from processing.name_sounds import sounds_in_name, sounds_of
 from processing.name_words import FUNCTION_CHARACTERS, GIVEN_CHARACTERS, PHYSICIANS, SURNAMES, WORDS
 from processing.textspan import TextSpan
 
 _SMALL = "小老阿"
+# A verb of one character that makes a word with a surname all the same: 看|顾大妈.
+_TO_TITLED = tuple("看找问叫给跟让请带陪扶喊听")
+# Behind a given name of one character nobody but a person can be meant: 让静自己讲, 我姓林，叫静.
+_SINGLE_AFTER = re.compile(
+    "阿姨|叔叔?|姨|[哥姐](?!姐)|说(?![明话实法到])|自己|讲(?!究)|带我|送我|陪我|(?<=叫[\u3400-\u9fff])(?=[，,。\\s]|$)"
+)
 
 
-def find_given(page: Page, given: str) -> Iterator[TextSpan]:
-    """The given name alone, where it has two characters."""
+def find_given(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
+    """The given name alone; of one character only where somebody is called by it or named as a relative."""
     if len(given) != 2:
+        yield from _single(page, given)
         return
     is_word = (
         given in WORDS
@@ -25,16 +33,19 @@ def find_given(page: Page, given: str) -> Iterator[TextSpan]:
         and not GIVEN_CHARACTERS.issuperset(given)
     )
     for start, end, exact in page.places(given):
-        if page.in_term(start, end) or (page.means_herb(start, end) and is_word):
-            continue
-        person = (
-            page.means_person(start, end)
-            or page.is_addressed(start, end)
-            or TITLE.match(page.text, end) is not None
+        called = page.is_addressed(start, end) or TITLE.match(page.text, end) is not None
+        called = called or page.follows_kin(start)
+        is_term = page.in_term(start, end) and not (
+            exact
+            and page.text[start:end] in page.terms
+            and (called or page.text[max(0, start - 1) : start] == "叫")
         )
+        if is_term or page.means_herb(start, end) and is_word:
+            continue
+        person = called or page.means_person(start, end)
         person = person or exact and page.means_nickname(start, end)
         if exact and (person or (not is_word and not page.cuts_word(start, end, itself=False))):
-            yield TextSpan("name", _from_surname(page, start), end, 0.8, "given-name")
+            yield TextSpan("name", _from_surname(page, start, surname), end, 0.8, "given-name")
         elif (
             not exact
             and person
@@ -45,10 +56,27 @@ def find_given(page: Page, given: str) -> Iterator[TextSpan]:
             yield TextSpan("name", start, end, 0.5, "sounds-like-given-name")
 
 
-def _from_surname(page: Page, start: int) -> int:
-    """Where a name begins whose surname was heard as another one: 沈守仁 for 单守仁."""
+def _single(page: Page, given: str) -> Iterator[TextSpan]:
+    for match in re.finditer(re.escape(given), page.text):
+        start, end = match.span()
+        person = (
+            page.is_addressed(start, end)
+            or page.follows_kin(start)
+            and page.means_nickname(start, end)
+            or page.begins_clause(start)
+            and _SINGLE_AFTER.match(page.text, end) is not None
+        )
+        if person and not page.cuts_word(start, end):
+            yield TextSpan("name", start, end, 0.5, "given-name")
+
+
+def _from_surname(page: Page, start: int, surname: str) -> int:
+    """Where a name begins whose surname was heard as another one (沈守仁 for 单守仁) or as any word (为长河 for 魏长河)."""
     before = page.text[max(0, start - 1) : start]
-    return start - 1 if before and before in SURNAMES and not page.crosses(start - 1) else start
+    if not before or page.crosses(start - 1):
+        return start
+    alike = len(surname) == 1 and sounds_of(before) & sounds_in_name(surname, True)
+    return start - 1 if before in SURNAMES or alike else start
 
 
 def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
@@ -61,7 +89,11 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
         if (
             title
             and not binds
-            and (not page.crosses(start) or exact and page.ends_word(start))
+            and (
+                not page.crosses(start)
+                or exact
+                and (page.ends_word(start) or page.text[start - 1 : start] in _TO_TITLED)
+            )
             and PHYSICIANS.isdisjoint((page.text[start - 2 : start + 1], page.text[start : start + 3]))
             and (sure or page.means_person(start, title.end()))
         ):
