@@ -18,7 +18,7 @@ _MARK = re.compile(_PLATE_MARK)
 _PLATE = re.compile(
     rf"[{_PROVINCE}]\s?[A-Z](?P<marks>[\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、\-]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}})(?![A-Z0-9])"
 )
-_SPOKEN_MARK = rf"(?:{_TIMES}|[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
+_SPOKEN_MARK = rf"(?:{_TIMES}|[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|中划线|短横线?|横杠|横线|减号|中杠|[艾埃]特|圈A)"
 _HANDLE = re.compile(
     rf"(?:(?:大写|小写|字母)的?)?{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
     f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"

@@ -13,6 +13,8 @@ from processing.name_words import FUNCTION_CHARACTERS, GIVEN_CHARACTERS, PHYSICI
 from processing.textspan import TextSpan
 
 _SMALL = "小老阿"
+# Behind a surname that is said to be the right one: 不是木子李，就是吕.
+_THAT_IS_ALL = re.compile(r"[，,。！!？?\s]|$")
 # A verb of one character that makes a word with a surname all the same: 看|顾大妈.
 _TO_TITLED = tuple("看找问叫给跟让请带陪扶喊听")
 # Behind a given name of one character nobody but a person can be meant: 让静自己讲, 我姓林，叫静.
@@ -88,7 +90,7 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
         title = TITLE.match(page.text, end)
         if (
             title
-            and not binds
+            and (exact or not binds)
             and (
                 not page.crosses(start)
                 or exact
@@ -101,7 +103,10 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
         small = sure and page.text[start - 1 : start] in tuple(_SMALL)
         if small and _is_nickname(page, start - 1, end, exact):
             yield TextSpan("name", start - 1, end, 0.6, "nickname")
-        if sure and page.text[start - 1 : start] == "姓":
+        corrected = (
+            exact and _THAT_IS_ALL.match(page.text, end) and page.text[max(0, start - 2) : start] == "就是"
+        )
+        if sure and page.text[start - 1 : start] == "姓" or corrected:
             yield TextSpan("name", start, end, 0.6, "surname")
     last = re.escape(given[-1])
     for match in re.finditer(f"[小阿]{last}|{last}{last}(?![的地])", page.text):

@@ -236,10 +236,11 @@ def _reach(text: str, labels: Sequence[re.Match[str]], place: int) -> tuple[int,
 
 
 def _with_letters(text: str, span: TextSpan) -> TextSpan:
-    """The span with the letters and digits that are written in one with it: ZY003921, 72708378815S."""
+    """The span with what is written in one with it: ZY003921, 72708378815S, (010)65123344."""
     before = _LETTERS.search(text, max(0, span.start - 8), span.start)
     after = _LETTERS_AFTER.match(text, span.end)
     start = before.start() if before else span.start
+    start -= text[start - 1 : start] == "(" and ")" in text[start : start + 6]
     return replace(span, start=start, end=after.end() if after else span.end)
 
 
