@@ -11,9 +11,9 @@ from processing.textspan import TextSpan
 
 _SPACE = rf"(?:[\s,，、]|{FILLER}){{0,2}}"
 _NUMBER = r"(?:[0-9]{1,2}|[零〇][一二三四五六七八九]|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
-_YEAR = f"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
-_MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
-_DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
+_YEAR = f"(?:公历|农历|旧历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
+_MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|旧历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
+_DAY = f"(?:的|阴历|农历|旧历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
@@ -25,7 +25,7 @@ _COMPACT = (
     r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
     f"(?<!{DIGIT})(?:[一幺]九|[二两][零〇]){DIGIT}{{2}}[零〇一幺]{DIGIT}[零〇一幺二两三]{DIGIT}(?!{DIGIT})"
 )
-_FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
+_FULL = rf"(?:{_YEAR}|{DIGIT}{{4}}(?=[，,、\s])){_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
     f"(?P<date>{_WRITTEN}|{_COMPACT}|{_LISTED}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
     r"(?<!\d)(?:19|20)\d\d(?!\d))"
@@ -48,7 +48,7 @@ _AFTER = re.compile(
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
-_OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
+_OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|老人家?|老太太|老爷子|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
 _OF_ONESELF = re.compile(
     rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?(?:{'|'.join(COMPOUND_SURNAMES)}|[{''.join(SURNAMES)}])[\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
 )
@@ -64,7 +64,7 @@ _ENDS = re.compile(
 )
 # Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
 _OTHERWISE = re.compile(
-    r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
+    r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|旧历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
 )
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(

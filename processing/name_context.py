@@ -43,7 +43,7 @@ _AFTER_NICKNAME = re.compile(
     rf"(?:{_AFTER_PERSON.pattern}|[吃喝睡说在有没还就也都又比是从拖病疼觉打爱老总先咳吐哭想能会要不该得扎针灸住家这那一前后早晚昨今]|[带送陪接领拿交付签替帮问看]|了(?=[，,。！!？?\s]|$)|现在|最近|以前|以后|之前|自己|小时候|发烧|上午|下午|微信|电话|手机|的[身情舌脉血化检]|的?(?:{KIN}))"
 )
 # Behind these nobody but a person is called small or old: 给小孙扎针.
-TO_SOMEBODY = re.compile("(?:给|让|跟|请|陪|扶|找|问|叫|喊|下一个|下一位|同事|我朋友|邻居)$")
+TO_SOMEBODY = re.compile("(?:给|让|跟|请|陪|扶|找|问|叫|喊|听|下一个|下一位|同事|我朋友|邻居)$")
 _KIN_BEFORE = re.compile(f"(?:(?:我|他|她|您|你|俺|咱)们?(?:家|的)?(?:{KIN})|[我咱俺他她你您]们?家)$")
 _CALL = re.compile(
     r"[啊呀哎呐]?[，,\s]?(?:你|您|坐|请|把|先|甭|慢|放心|来|躺|进来|帮|快|张嘴|张开|伸|听|别|乖|抬|不[许能要])"
@@ -73,9 +73,11 @@ class Page:
         self._words = _Places(_words_in(text, terms))
         self._terms = _Places((start, end) for start, end in self._words.all if text[start:end] in terms)
 
-    def places(self, name: str, surname: int = 0, fuzzy: bool = True) -> Iterator[tuple[int, int, bool]]:
+    def places(
+        self, name: str, surname: int = 0, fuzzy: bool = True, near: bool = False
+    ) -> Iterator[tuple[int, int, bool]]:
         """Where ``name`` is written or sounds, as :func:`processing.name_sounds.places` tells."""
-        return places(self.text, self.sounds, name, surname, fuzzy)
+        return places(self.text, self.sounds, name, surname, fuzzy, near)
 
     def cuts_word(self, start: int, end: int, *, itself: bool = True) -> bool:
         """Whether a word holds ``start`` to ``end`` or reaches across one of its ends.
