@@ -26,7 +26,7 @@ _NO = (
     "[A-Z][0-9]*|[甲乙丙丁])"
 )
 _HOUSE_END = "号宿舍楼?|宿舍楼|#楼?|号旁门|号公寓|号院|号楼|号|栋|幢|座|单元|门洞|门|层|室|户|院|楼|弄|组|队|排|支|区|期"
-_NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病|床|窗|穴|脉|汤|丸|膏|样|切口)"
+_NOT_HOUSE = "(?!针|方|线|药|机|文|台|诊|病(?!历|案)|床|窗|穴|脉|汤|丸|膏|样|切口)"
 _HOUSE = rf"(?:{_NO}\s?(?:号内{_NO}号|{_HOUSE_END}){_NOT_HOUSE}|[0-9]{{1,3}}#[0-9]{{1,2}}[\-－][0-9]{{3,4}}(?![0-9])|[0-9]{{1,4}}(?:[\-－][0-9]{{1,4}}){{1,3}}(?![0-9]))"
 _ROOM = rf"(?:[0-9]{{3,4}}(?![0-9])|[一二三]?十[一二三四五六七八九]?零[一二三四五六七八九]|{DIGIT}{{3,4}}(?!{DIGIT}(?!个)))(?![年月克毫块元次步天%])(?:室|房|号)?"
 _JOIN = rf"(?:[\s,，、\-]|{FILLER}|的|那个|那边|那儿|边上|旁边|附近|对面|后头){{0,3}}"
@@ -67,7 +67,7 @@ def _whole(first: str) -> re.Pattern[str]:
 _FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
-_WHOLE_AFTER_LIVES = _whole(f"(?!里有|得|离(?!石)|距)[^{_NEVER}0-9A-Z]")
+_WHOLE_AFTER_LIVES = _whole(f"(?!里有|得|属|离(?!石)|距)[^{_NEVER}0-9A-Z]")
 # A building with a unit or a room, or a room in a unit, is somebody's home without any name.
 _HOME = re.compile(
     rf"(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"
@@ -93,8 +93,10 @@ _LIVES = re.compile(
 )
 _LIVES_AFTER = re.compile(
     "(?:那边|附近|那儿|那块儿?|那里|里)?(?:租房|租了|租的|住|定居|买的?房|安家|有套房|"
-    "过来|赶来|来的|赶过来|坐车来)|[\\s,，]?就住[那这]|[\\s,，。]{0,2}(?:嗯|对|这|就|那|个|才)*是(?:[^，,。]{0,7}(?:地址|住址|老家)|(?:我|我们|他|她|俺|咱)们?家(?=[，,。；;！!？?\\s]|$))"
+    "过来|赶来|来的|赶过来|坐车来|(?:坐|打|开|乘|骑)[^，,。]{1,5}(?:来的|过来))|[\\s,，]?就住[那这]|[\\s,，。]{0,2}(?:嗯|对|这|就|那|个|才)*是(?:[^，,。]{0,7}(?:地址|住址|老家)|(?:我|我们|他|她|俺|咱)们?家(?=[，,。；;！!？?\\s]|$))"
 )
+# 从通州坐地铁来的 tells where somebody lives and not of the underground.
+_BY_VEHICLE = re.compile("(?:坐|打|开|乘|骑)[^，,。]{1,5}(?:来的|过来)")
 _LABEL = re.compile(
     r"(?:家庭住址|居住地址|现住址|联系地址|通讯地址|户籍地址|住址|地址|户口所在地)\s?[:：]\s*(?P<rest>[^，,。；;！!？?\n]{4,40})"
 )
@@ -186,7 +188,12 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
     lives = home or _LIVES_AFTER.match(text, end) is not None
     areas, named, numbers = (match[name] or "" for name in ("areas", "named", "numbers"))
     if (
-        (_INSTITUTE.match(text, end) or not home and _FROM_INSTITUTE.search(said))
+        (
+            _INSTITUTE.match(text, end)
+            and not _BY_VEHICLE.match(text, end)
+            or not home
+            and _FROM_INSTITUTE.search(said)
+        )
         and not numbers
         or _CLINIC.search(text[start : end + 8])
         and not lives

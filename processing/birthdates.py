@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from processing.name_words import COMPOUND_SURNAMES, KIN, SURNAMES
 from processing.spoken import DIGIT, FILLER
@@ -32,8 +32,8 @@ _DATE = re.compile(
 )
 
 _BORN = (
-    "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|"
-    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的|(?:身份证|户口本|户口|证件)上?(?:面)?(?:是|写的?|登记的?|印的?|报的?|填的?|显示))"
+    "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|几[号月]|"
+    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的|(?:身份证|户口本|户口|证件)上?(?:面)?(?:是|写的?|登记的?|印的?|报的?|填的?|显示)|(?:户口本|身份证)[上里]?(?=[，,：:\\s]?(?:\\n|$)))"
 )
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
 # What 生 begins that is nobody's birth, or somebody else's.
@@ -55,12 +55,13 @@ _OF_ONESELF = re.compile(
 _AGE_BEFORE = re.compile(
     r"(?:岁|属.|今年[0-9一二三四五六七八九十]{1,3}了?|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$"
 )
-_ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
+_ALONE = re.compile(r"[\s,，。.；;！!？?)）]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
+_BEHIND_NAME = re.compile(r"[\s,，、;；:：(（/]*(?:[男女][\s,，、]*)?$")
 _BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
 _ENDS = re.compile(
-    r"(?:的|生的)(?:[吧吗]|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
+    r"(?:的|生的)(?:[吧吗]|人(?=[，,。.！!？?；;\s]|$)|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
 )
 # Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
 _OTHERWISE = re.compile(
@@ -69,13 +70,16 @@ _OTHERWISE = re.compile(
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(
     "复诊|就诊|手术|住院|开始|检查|化验|体检|发病|来看|看病|预约|复查|拍片|做的|做过|"
-    "起病|挂号|末次|月经|预产|服药|打针|接种|过敏"
+    "起病|挂号|末次|月经|预产|服药|打针|接种|过敏|到期|过期|有效|补办|办的|丢"
 )
 
 
-def find_birth_dates(text: str) -> list[TextSpan]:
-    """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month)."""
-    found = list(_found(text))
+def find_birth_dates(text: str, names: Collection[TextSpan] = ()) -> list[TextSpan]:
+    """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month).
+
+    ``names`` are the names in it: 王秀英，1958年3月12日 is said of no visit.
+    """
+    found = [*_found(text), *_behind_names(text, {name.end for name in names})]
     for match in _DATE.finditer(text):
         start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
         if any(
@@ -86,6 +90,22 @@ def find_birth_dates(text: str) -> list[TextSpan]:
         ):
             found.append(TextSpan("birth_date", start, match.end(), 0.5, "same-day-otherwise"))
     return found
+
+
+def _behind_names(text: str, ends: Collection[int]) -> Iterator[TextSpan]:
+    """Whole dates of long ago that stand right behind a name, with no more than punctuation or a sex between."""
+    for match in _DATE.finditer(text):
+        start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
+        between = _BEHIND_NAME.search(text[max(0, start - 6) : start])
+        if (
+            match["date"]
+            and between
+            and start - len(between[0]) in ends
+            and _BEFORE_2015.match(text, start)
+            and _ALONE.match(text, match.end())
+            and not _OTHER.search(text[match.end() : match.end() + 8])
+        ):
+            yield TextSpan("birth_date", start, match.end(), 0.5, "behind-a-name")
 
 
 def _found(text: str) -> Iterator[TextSpan]:

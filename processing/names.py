@@ -148,6 +148,8 @@ def _sounds_meant(page: Page, name: _Name, start: int, end: int) -> bool:
         name.surname, True
     ):
         return _is_called_nearly(page, start, end)
+    if name.given == said[1:] and page.means_nickname(start, end) and not page.cuts_word(start, end):
+        return not set(said) & FUNCTION_CHARACTERS
     if _is_word_called(page, start, end):
         return True
     if page.begins_clause(start) and not page.cuts_word(start, end):

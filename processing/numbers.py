@@ -16,6 +16,8 @@ _ID = re.compile(r"[1-8]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01
 _OLD_ID = re.compile(r"[1-8]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}")
 _MOBILE = re.compile(r"(?:00?86|86|0)?1[3-9]\d{9}")
 _LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d\d)[2-8]\d{6,7}|[48]00\d{7}")
+# Public services: 12345 of the city, 12320 of health, banks and carriers.
+_HOTLINE = re.compile(r"12\d{3}|9[56]\d{3}|100(?:00|1[0-9]|86)")
 _LONG = 7
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
@@ -36,7 +38,7 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 14
 # The birth date in an ID number may be said as one.
 _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四五六几]位|尾数)")
+_TAIL = re.compile("(?:尾号|末尾|区号|(?:最后|后面|[后末])的?[三四五六几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
 # Behind it, a last digit that was heard as another word is one too: 三二吧.
@@ -221,7 +223,10 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
         begin, until = _reach(text, labels, place)
         goes = _goes(text, [run for run in runs if begin <= run.start < until], begin, label)
         least = _TAIL_DIGITS if goes and _TAIL.search(text, match.start(), goes[0].start) else label.least
-        if sum(len(go.digits) for go in goes) >= least:
+        digits = "".join(go.digits for go in goes)
+        if label.kind == "phone" and _HOTLINE.fullmatch(digits) and least != _TAIL_DIGITS:
+            continue
+        if len(digits) >= least:
             yield from _joined(text, goes, label.kind, 0.7, "announced")
 
 
