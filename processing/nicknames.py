@@ -16,11 +16,13 @@ _SMALL = "小老阿"
 # Behind a surname that is said to be the right one: 不是木子李，就是吕.
 _THAT_IS_ALL = re.compile(r"[，,。！!？?\s]|$")
 _IS_SURNAME = re.compile("就?是(?:我|我们|他|她|咱|俺|俺们)的?姓")
+# An old scholar or physician is called 冯老.
+_VENERABLE = re.compile(r"老(?=今年|您|说|讲|来[了看]|当年|的(?:药|方|病|号|学生)|[，,。！!？?\s]|$)")
 # A verb of one character that makes a word with a surname all the same: 看|顾大妈.
 _TO_TITLED = tuple("看找问叫给跟让请带陪扶喊听")
 # Behind a given name of one character nobody but a person can be meant: 让静自己讲, 我姓林，叫静.
 _SINGLE_AFTER = re.compile(
-    "阿姨|叔叔?|姨|[哥姐](?!姐)|说(?![明话实法到])|自己|讲(?!究)|带我|送我|陪我|最近|昨[天晚]|今天|上次|这两天|(?<=[叫是][\u3400-\u9fff])(?=[，,。\\s]|$)"
+    "阿姨|叔叔?|姨|[哥姐](?!姐)|说(?![明话实法到])|自己|讲(?!究)|[带送陪跟让问]我|什么时候|最近|昨[天晚]|今天|上次|这两天|(?<=[叫是][\u3400-\u9fff])(?=[，,。\\s]|$)"
 )
 
 
@@ -108,6 +110,8 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
             exact and _THAT_IS_ALL.match(page.text, end) and page.text[max(0, start - 2) : start] == "就是"
         )
         corrected = corrected or exact and _IS_SURNAME.match(page.text, end) is not None
+        if exact and page.begins_clause(start) and _VENERABLE.match(page.text, end):
+            yield TextSpan("name", start, end + 1, 0.6, "surname-and-title")
         if sure and page.text[start - 1 : start] == "姓" or corrected:
             yield TextSpan("name", start, end, 0.6, "surname")
     last = re.escape(given[-1])
