@@ -134,7 +134,8 @@ def _found(text: str) -> Iterator[TextSpan]:
 
 def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
     said_alone = match["date"] is not None and "年" in match[0] and _ALONE.match(text, match.end())
-    if said_alone and re.search(rf"{_OF_ONESELF_BEFORE}$", text[max(0, start - 8) : start]):
+    before = text[max(0, start - 10) : start]
+    if said_alone and (re.search(rf"{_OF_ONESELF_BEFORE}$", before) or re.search(r"属.[，,\s。]?$", before)):
         return True
     return bool(
         _ENDS.match(text, match.end())

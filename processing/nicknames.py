@@ -18,6 +18,8 @@ _THAT_IS_ALL = re.compile(r"[，,。！!？?\s]|$")
 _IS_SURNAME = re.compile("就?是(?:我|我们|他|她|咱|俺|俺们)的?姓")
 # An old scholar or physician is called 冯老.
 _VENERABLE = re.compile(r"老(?=今年|您|说|讲|来[了看]|当年|的(?:药|方|病|号|学生)|[，,。！!？?\s]|$)")
+# 老罗头 is what neighbours call an old man; 老罗头疼 has a headache.
+_OLD_MAN = re.compile("头儿?(?![疼痛晕昏发部皮上])")
 # A verb of one character that makes a word with a surname all the same: 看|顾大妈.
 _TO_TITLED = tuple("看找问叫给跟让请带陪扶喊听")
 # Behind a given name of one character nobody but a person can be meant: 让静自己讲, 我姓林，叫静.
@@ -110,6 +112,8 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
             exact and _THAT_IS_ALL.match(page.text, end) and page.text[max(0, start - 2) : start] == "就是"
         )
         corrected = corrected or exact and _IS_SURNAME.match(page.text, end) is not None
+        if exact and page.text[start - 1 : start] == "老" and _OLD_MAN.match(page.text, end):
+            yield TextSpan("name", start - 1, end + 1, 0.6, "nickname")
         if exact and page.begins_clause(start) and _VENERABLE.match(page.text, end):
             yield TextSpan("name", start, end + 1, 0.6, "surname-and-title")
         if sure and page.text[start - 1 : start] == "姓" or corrected:
