@@ -76,6 +76,19 @@ _OTHER = re.compile(
 )
 
 
+# A day so long ago is hardly anything but a birthday, unless something is said to have happened on it.
+_LONG_AGO = re.compile(
+    r"(?:19[2-9]\d|2000)(?!\d{2,3}(?:\D|$))|[一幺]九[二三四五六七八九]|二零零零|[3-9]\d[-/.年]|[三四五六七八九][零〇一二三四五六七八九]年"
+)
+_TO_THE_DAY = re.compile(
+    r".*(?:月[^月]*[0-9一二三四五六七八九十]|[-/.]\d{1,2}[-/.]\d{1,2})[日号]?|\d{8}|[零〇一二三四五六七八九幺]{8}"
+)
+_HAPPENED = re.compile(
+    "地震|建国|解放|成立|婚|退休|参军|入伍|当兵|下岗|下乡|插队|毕业|工作|入党|去世|过世|没的|走的|牺牲|出版|发表|"
+    "疼|痛|犯|得[了的过]|摔|伤|病(?!历|案|人)|查|切|取|装|放|拔|绝经|停经|诊断|批号|批准|第[一二三四五六七八九十0-9]"
+)
+
+
 def find_birth_dates(text: str, names: Collection[TextSpan] = ()) -> list[TextSpan]:
     """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month).
 
@@ -130,6 +143,18 @@ def _found(text: str) -> Iterator[TextSpan]:
             yield TextSpan("birth_date", start, match.end(), 0.6, "in-a-form")
         elif _is_of_oneself(text, match, start):
             yield TextSpan("birth_date", start, match.end(), 0.6, "of-oneself")
+        elif whole and _is_long_ago(text, start, match.end()):
+            yield TextSpan("birth_date", start, match.end(), 0.4, "day-long-ago")
+
+
+def _is_long_ago(text: str, start: int, end: int) -> bool:
+    beside = text[max(0, start - 12) : start] + "\n" + text[end : end + 12]
+    return (
+        _LONG_AGO.match(text, start) is not None
+        and _TO_THE_DAY.fullmatch(text, start, end) is not None
+        and not _OTHER.search(beside)
+        and not _HAPPENED.search(beside)
+    )
 
 
 def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:

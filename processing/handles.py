@@ -43,9 +43,22 @@ _TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
+# What one is called in WeChat may be any words: 我微信名叫春暖花开.
+_CALLED = re.compile(
+    r"(?:微信(?:的?名字?|昵称)|昵称|网名|QQ名)(?:就?(?:叫|是)|:)\s?(?P<name>(?![什啥多少哪怎谁])[^\s，,。；;！!？?、的]{2,10})"
+)
+
+
 def find_handles(text: str) -> list[TextSpan]:
     """WeChat names and the like and number plates in a folded ``text``."""
-    return [*_addresses(text), *_announced(text), *_searched(text), *_named_after(text), *_plates(text)]
+    return [
+        *_addresses(text),
+        *_announced(text),
+        *_searched(text),
+        *_named_after(text),
+        *_plates(text),
+        *_nicknames(text),
+    ]
 
 
 def _addresses(text: str) -> Iterator[TextSpan]:
@@ -84,6 +97,11 @@ def _named_after(text: str) -> Iterator[TextSpan]:
         after = BACK.match(text, match.end())
         if after and len(match[0]) >= 5 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
             yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")
+
+
+def _nicknames(text: str) -> Iterator[TextSpan]:
+    for match in _CALLED.finditer(text):
+        yield TextSpan("wechat", match.start("name"), match.end("name"), 0.6, "called-in-wechat")
 
 
 def _is_handle(text: str, match: re.Match[str]) -> bool:

@@ -15,11 +15,13 @@ from processing.textspan import TextSpan
 _SMALL = "小老阿"
 # Behind a surname that is said to be the right one: 不是木子李，就是吕.
 _THAT_IS_ALL = re.compile(r"[，,。！!？?\s]|$")
-_IS_SURNAME = re.compile("就?是(?:我|我们|他|她|咱|俺|俺们)的?姓")
+_IS_SURNAME = re.compile("就?是(?:我|我们|他|她|咱|俺|俺们)的?姓|姓(?:患者|病人|老人|女士|先生|男子|女子)")
 # An old scholar or physician is called 冯老.
 _VENERABLE = re.compile(r"老(?=今年|您|说|讲|来[了看]|当年|的(?:药|方|病|号|学生)|[，,。！!？?\s]|$)")
 # 老罗头 is what neighbours call an old man; 老罗头疼 has a headache.
 _OLD_MAN = re.compile("头儿?(?![疼痛晕昏发部皮上])")
+# What those who know her call 罗秀兰: 兰姐, 兰姨, 兰子.
+_FAMILIAR = "姐(?!姐)|哥(?!哥)|姨|婶|嫂|叔|妹子?|奶奶|阿姨|爷爷|子(?=[，,。啊呀你您来说])"
 # A verb of one character that makes a word with a surname all the same: 看|顾大妈.
 _TO_TITLED = tuple("看找问叫给跟让请带陪扶喊听")
 # Behind a given name of one character nobody but a person can be meant: 让静自己讲, 我姓林，叫静.
@@ -122,6 +124,9 @@ def find_called(page: Page, surname: str, given: str) -> Iterator[TextSpan]:
     for match in re.finditer(f"[小阿]{last}|{last}{last}(?![的地])", page.text):
         called = page.means_nickname(*match.span()) or page.is_addressed(*match.span())
         if called and not page.cuts_word(*match.span(), itself=False):
+            yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
+    for match in re.finditer(f"{last}(?:{_FAMILIAR})", page.text):
+        if page.begins_clause(match.start()) and not page.cuts_word(*match.span()):
             yield TextSpan("name", match.start(), match.end(), 0.5, "nickname")
 
 
