@@ -95,7 +95,12 @@ def _searched(text: str) -> Iterator[TextSpan]:
 def _named_after(text: str) -> Iterator[TextSpan]:
     for match in _HANDLE.finditer(text):
         after = BACK.match(text, match.end())
-        if after and len(match[0]) >= 5 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
+        named = after and (
+            _WECHAT.match(text, after.end())
+            or text[match.start() - 1 : match.start()] in ("加", "搜")
+            and text.startswith("号", after.end())
+        )
+        if named and len(match[0]) >= 5 and re.search("[A-Z]", match[0]):
             yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")
 
 

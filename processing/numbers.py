@@ -47,6 +47,11 @@ _LETTERS_AFTER = re.compile(
 )
 
 
+# What a number is told for: 198694，查一下.
+_LOOKED_UP = re.compile(r"[\s，,]?(?:帮我|麻烦您?|您|给我)?(?:查|调)(?:一下|出来|下)")
+_ENOUGH_TO_LOOK_UP = 5
+
+
 def find_numbers(text: str) -> list[TextSpan]:
     """ID, telephone, record and insurance numbers, and others announced by a word, in a folded ``text``."""
     runs = digit_runs(text)
@@ -56,6 +61,7 @@ def find_numbers(text: str) -> list[TextSpan]:
         *_in_goes(text, runs),
         *_announced(text, runs, labels),
         *_named_after(text, runs),
+        *_looked_up(text, runs),
     ]
     return [_with_letters(text, span) for span in found]
 
@@ -298,3 +304,9 @@ def _named_after(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
         )
         if count >= max(4, kind.least) and sure:
             yield TextSpan(kind.kind, runs[first].start, run.end, 0.6, "named-after")
+
+
+def _looked_up(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
+    for run in runs:
+        if len(run.digits) >= _ENOUGH_TO_LOOK_UP and not run.cardinals and _LOOKED_UP.match(text, run.end):
+            yield TextSpan("record_number", run.start, run.end, 0.5, "looked-up")
