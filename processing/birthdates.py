@@ -58,16 +58,16 @@ _AGE_BEFORE = re.compile(
 _ALONE = re.compile(r"[\s,，。.；;！!？?)）]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
-_BEHIND_NAME = re.compile(r"[\s,，、;；:：(（/]*(?:[男女][\s,，、]*)?$")
+_BEHIND_NAME = re.compile(r"[\s,，、;；:：(（/]*(?:[男女][\s,，、]*)?(?:也|就)?是?$")
 _BEFORE_2015 = re.compile(
     r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年]|[三四五六七八九][零一二三四五六七八九]年)"
 )
 _ENDS = re.compile(
-    r"(?:的|生的)(?:[吧吗]|人(?=[，,。.！!？?；;\s]|$)|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
+    r"(?:的|生的)(?:[吧吗]|人(?=[，,。.！!？?；;\s]|$)|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[这那]个|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
 )
 # Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
 _OTHERWISE = re.compile(
-    r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|旧历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
+    r"[^。！!？?\n]{0,6}(?:还是|实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|旧历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
 )
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(
@@ -117,7 +117,7 @@ def _behind_names(text: str, ends: Collection[int]) -> Iterator[TextSpan]:
             and between
             and start - len(between[0]) in ends
             and _BEFORE_2015.match(text, start)
-            and _ALONE.match(text, match.end())
+            and (_ALONE.match(text, match.end()) or _ENDS.match(text, match.end()))
             and not _OTHER.search(text[match.end() : match.end() + 8])
         ):
             yield TextSpan("birth_date", start, match.end(), 0.5, "behind-a-name")
