@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from processing.name_words import KIN, SURNAMES
+from processing.name_words import COMPOUND_SURNAMES, KIN, SURNAMES
 from processing.spoken import DIGIT, FILLER
 from processing.textspan import TextSpan
 
 _SPACE = rf"(?:[\s,，、]|{FILLER}){{0,2}}"
 _NUMBER = r"(?:[0-9]{1,2}|[零〇][一二三四五六七八九]|初?[一二三四五六七八九十]{1,3}|廿[一二三四五六七八九]?|卅|[正冬腊闰])"
-_YEAR = f"(?:公历|农历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
-_MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
-_DAY = f"(?:的|阴历|农历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
+_YEAR = f"(?:公历|农历|旧历|阳历|阴历)?(?:{DIGIT}(?:{_SPACE}{DIGIT}){{3}}|{DIGIT}{{2}}|民国[一二三四五六七八九十]{{1,3}}){_SPACE}年"
+_MONTH = rf"(?:的|是|[^，,。\d]{{0,7}}那年|阴历|农历|旧历|阳历|公历)?{_SPACE}(?:闰?{_NUMBER}){_SPACE}月份?"
+_DAY = f"(?:的|阴历|农历|旧历)?{_SPACE}(?:初[一二三四五六七八九十]|{_NUMBER})(?:[日号]|(?![月年天个次点时度克岁斤元块片粒]))"
 _WRITTEN = r"(?:19|20)\d\d\s?[-/.年]\s?(?:0?[1-9]|1[0-2])\s?[-/.月]\s?(?:0?[1-9]|[12]\d|3[01])[日号]?(?!\d)"
 _WRITTEN_MONTH = r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])(?![\d.])"
 _MONTH_AND_DAY = r"(?<![\d.:/\-])(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.:/\-])"
@@ -25,15 +25,15 @@ _COMPACT = (
     r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
     f"(?<!{DIGIT})(?:[一幺]九|[二两][零〇]){DIGIT}{{2}}[零〇一幺]{DIGIT}[零〇一幺二两三]{DIGIT}(?!{DIGIT})"
 )
-_FULL = rf"{_YEAR}{_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
+_FULL = rf"(?:{_YEAR}|{DIGIT}{{4}}(?=[，,、\s])){_SPACE}{_MONTH}(?:{_SPACE}{_DAY})?"
 _DATE = re.compile(
     f"(?P<date>{_WRITTEN}|{_COMPACT}|{_LISTED}|{_WRITTEN_MONTH}|{_SHORT}|{_FULL}|{_MONTH}{_SPACE}{_DAY})|(?P<year>{_YEAR}|{_MONTH}(?=里?生[的人])|{_MONTH_AND_DAY}|"
     r"(?<!\d)(?:19|20)\d\d(?!\d))"
 )
 
 _BORN = (
-    "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|"
-    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|哪一?年的|(?:身份证|户口本|户口|证件)上?(?:面)?(?:是|写的?|登记的?|印的?|报的?|填的?|显示))"
+    "(?:DOB|出生|生日|生于|生在|生辰|诞辰|诞生|出世|降生|落生|落地|落草|生人|(?:什么时候|几月几号|几[号月]|"
+    "哪[一天年]*|几几年|哪年哪月)生(?:的|人)?|(?:哪一?|几几|什么)年的|(?:身份证|户口本|户口|证件)上?(?:面)?(?:是|写的?|登记的?|印的?|报的?|填的?|显示)|(?:户口本|身份证)[上里]?(?=[，,：:\\s]?(?:\\n|$)))"
 )
 _BEFORE = re.compile(rf"{_BORN}(?P<gap>[^。！!\n]{{0,14}}|[^。\n]{{0,12}}\n[^\n]{{0,8}})$")
 # What 生 begins that is nobody's birth, or somebody else's.
@@ -48,34 +48,53 @@ _AFTER = re.compile(
 # 七五年八月十五，中秋节那天生的.
 _LATER = re.compile(r"(?P<gap>[^。！!？?\n]{1,10}?)(?:出生|生的|生人)")
 # 我是五六年三月初八的: said of oneself, and nothing was done on that day.
-_OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
+_OF_ONESELF_BEFORE = rf"(?:我|他|她|您|你|俺|患者|病人|本人|老人家?|老太太|老爷子|{KIN})(?:呢|啊|，|九零后|八零后)?(?:就|也)?是?"
 _OF_ONESELF = re.compile(
-    rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?[{''.join(SURNAMES)}][\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
+    rf"{_OF_ONESELF_BEFORE}$|(?:{KIN}|患者|病人)(?:是|叫|[，,\s])?(?:{'|'.join(COMPOUND_SURNAMES)}|[{''.join(SURNAMES)}])[\u3400-\u9fff]{{1,2}}[，,\s]?是?$"
 )
 _AGE_BEFORE = re.compile(
-    r"(?:岁|属.|今年[0-9一二三四五六七八九十]{1,3}了?|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?是?$"
+    r"(?:岁|属.|同[年岁龄]|一样大|今年[0-9一二三四五六七八九十]{1,3}了?|虚岁[^，,。]{1,4}|周岁[^，,。]{1,4})[\s，,。]?都?是?$"
 )
-_ALONE = re.compile(r"[\s,，。.；;！!？?]|$")
+_ALONE = re.compile(r"[\s,，。.；;！!？?)）]|$")
 # A line of a form: 1963/12/04 女 汉族.
 _IN_A_FORM = re.compile(r"[\s,，、;；]{0,2}(?:男|女|汉族?|[满回蒙壮]族|已婚|未婚)(?!.{0,6}岁)")
-_BEFORE_2015 = re.compile(r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年])")
+_BEHIND_NAME = re.compile(r"[\s,，、;；:：(（/]*(?:[男女][\s,，、]*)?(?:也|就)?是?$")
+_BEFORE_2015 = re.compile(
+    r"(?:19|200|201[0-4]|[二两]零{1,2}[零一]|二〇|一九|[3-9]\d[-/.年]|[三四五六七八九][零一二三四五六七八九]年)"
+)
 _ENDS = re.compile(
-    r"(?:的|生的)(?:[吧吗]|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
+    r"(?:的|生的)(?:[吧吗]|人(?=[，,。.！!？?；;\s]|$)|[啊呀呢]?[，,。.！!？?；;\s]|$|属|比[您你我他她]|住|今年)|[这那]个|[，,、\s]?属[鼠牛虎兔龙蛇马羊猴鸡狗猪]"
 )
 # Behind a date of birth, what makes the next date another one for the same day: 身份证上是…, 实际上是….
 _OTHERWISE = re.compile(
-    r"[^。！!？?\n]{0,6}(?:实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
+    r"[^。！!？?\n]{0,6}(?:还是|实际|其实|真正|真实|不对|不是|说错|应该|阴历|农历|旧历|阳历|公历|改成|写成|报成|登记|身份证|户口)[^。！!？?\n]{0,5}"
 )
 # What else a date beside these words can be the date of.
 _OTHER = re.compile(
     "复诊|就诊|手术|住院|开始|检查|化验|体检|发病|来看|看病|预约|复查|拍片|做的|做过|"
-    "起病|挂号|末次|月经|预产|服药|打针|接种|过敏"
+    "起病|挂号|末次|月经|预产|服药|打针|接种|过敏|到期|过期|有效|补办|办的|丢"
 )
 
 
-def find_birth_dates(text: str) -> list[TextSpan]:
-    """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month)."""
-    found = list(_found(text))
+# A day so long ago is hardly anything but a birthday, unless something is said to have happened on it.
+_LONG_AGO = re.compile(
+    r"(?:19[2-9]\d|2000)(?!\d{2,3}(?:\D|$))|[一幺]九[二三四五六七八九]|二零零零|[3-9]\d[-/.年]|[三四五六七八九][零〇一二三四五六七八九]年"
+)
+_TO_THE_DAY = re.compile(
+    r".*(?:月[^月]*[0-9一二三四五六七八九十]|[-/.]\d{1,2}[-/.]\d{1,2})[日号]?|\d{8}|[零〇一二三四五六七八九幺]{8}"
+)
+_HAPPENED = re.compile(
+    "地震|建国|解放|成立|婚|退休|参军|入伍|当兵|下岗|下乡|插队|毕业|工作|入党|去世|过世|没的|走的|牺牲|出版|发表|"
+    "疼|痛|犯|得[了的过]|摔|伤|病(?!历|案|人)|查|切|取|装|放|拔|绝经|停经|诊断|批号|批准|第[一二三四五六七八九十0-9]"
+)
+
+
+def find_birth_dates(text: str, names: Collection[TextSpan] = ()) -> list[TextSpan]:
+    """Dates of birth in a folded ``text``, as a whole or in part (a year, a day of a month).
+
+    ``names`` are the names in it: 王秀英，1958年3月12日 is said of no visit.
+    """
+    found = [*_found(text), *_behind_names(text, {name.end for name in names})]
     for match in _DATE.finditer(text):
         start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
         if any(
@@ -86,6 +105,22 @@ def find_birth_dates(text: str) -> list[TextSpan]:
         ):
             found.append(TextSpan("birth_date", start, match.end(), 0.5, "same-day-otherwise"))
     return found
+
+
+def _behind_names(text: str, ends: Collection[int]) -> Iterator[TextSpan]:
+    """Whole dates of long ago that stand right behind a name, with no more than punctuation or a sex between."""
+    for match in _DATE.finditer(text):
+        start = match.start() + len(match[0]) - len(match[0].lstrip("的是，,、 \n"))
+        between = _BEHIND_NAME.search(text[max(0, start - 6) : start])
+        if (
+            match["date"]
+            and between
+            and start - len(between[0]) in ends
+            and _BEFORE_2015.match(text, start)
+            and (_ALONE.match(text, match.end()) or _ENDS.match(text, match.end()))
+            and not _OTHER.search(text[match.end() : match.end() + 8])
+        ):
+            yield TextSpan("birth_date", start, match.end(), 0.5, "behind-a-name")
 
 
 def _found(text: str) -> Iterator[TextSpan]:
@@ -108,11 +143,24 @@ def _found(text: str) -> Iterator[TextSpan]:
             yield TextSpan("birth_date", start, match.end(), 0.6, "in-a-form")
         elif _is_of_oneself(text, match, start):
             yield TextSpan("birth_date", start, match.end(), 0.6, "of-oneself")
+        elif whole and _is_long_ago(text, start, match.end()):
+            yield TextSpan("birth_date", start, match.end(), 0.4, "day-long-ago")
+
+
+def _is_long_ago(text: str, start: int, end: int) -> bool:
+    beside = text[max(0, start - 12) : start] + "\n" + text[end : end + 12]
+    return (
+        _LONG_AGO.match(text, start) is not None
+        and _TO_THE_DAY.fullmatch(text, start, end) is not None
+        and not _OTHER.search(beside)
+        and not _HAPPENED.search(beside)
+    )
 
 
 def _is_of_oneself(text: str, match: re.Match[str], start: int) -> bool:
     said_alone = match["date"] is not None and "年" in match[0] and _ALONE.match(text, match.end())
-    if said_alone and re.search(rf"{_OF_ONESELF_BEFORE}$", text[max(0, start - 8) : start]):
+    before = text[max(0, start - 10) : start]
+    if said_alone and (re.search(rf"{_OF_ONESELF_BEFORE}$", before) or re.search(r"属.[，,\s。]?$", before)):
         return True
     return bool(
         _ENDS.match(text, match.end())

@@ -16,21 +16,22 @@ _TIMES = rf"[两二三四五六2-6]个{DIGIT}"
 _PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT})"
 _MARK = re.compile(_PLATE_MARK)
 _PLATE = re.compile(
-    rf"[{_PROVINCE}][\s]?[A-Z][\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}}(?![A-Z0-9])"
+    rf"[{_PROVINCE}]\s?[A-Z](?P<marks>[\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、\-]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}})(?![A-Z0-9])"
 )
-_SPOKEN_MARK = rf"(?:{_TIMES}|[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|横杠|减号|中杠|[艾埃]特|圈A)"
+_SPOKEN_MARK = rf"(?:{_TIMES}|[A-Z0-9_]|{DIGIT}|(?<=[A-Z0-9_\-])[.@\-](?=[A-Z0-9_])|下划线|下横线|中划线|短横线?|横杠|横线|减号|中杠|[艾埃]特|圈A)"
 _HANDLE = re.compile(
-    rf"{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
+    rf"(?:(?:大写|小写|字母)的?)?{_SPOKEN_MARK}(?:(?:[\s,，、]|大写的?|小写的?|字母|数字|加上?|生日|年份|全拼|拼音|"
     f"缩写|{FILLER}){{0,4}}{_SPOKEN_MARK})*"
 )
 _SEARCHED = re.compile(
-    r"(?:搜|[您你就]加|加我|加他|加她|加一下|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
+    r"(?:搜|[您你就]?加(?:我|他|她|一下)|[您你就]加|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
 )
 _NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 # One class for each part, so that a character can be read in one way only.
 _MAIL_MARK = f"[A-Z0-9._%+\\-{DIGIT.strip('[]')}]"
 _MAIL = re.compile(
-    rf"(?<![A-Z0-9])(?:{_MAIL_MARK}|下划线){{1,40}}(?:@|[艾埃]特|圈A){_MAIL_MARK}{{1,40}}?(?:\.|点)[A-Z]{{2,6}}"
+    rf"(?<![A-Z0-9])(?:{_MAIL_MARK}|下划线){{1,40}}\s?(?:@|[艾埃]特|圈A|(?<=\s)AT(?=\s))\s?"
+    rf"{_MAIL_MARK}{{1,40}}?\s?(?:\.|点|(?<=\s)DOT(?=\s))\s?(?:[A-Z]{{2,6}}|[康抗][姆母木]?)"
 )
 # Letters and digits that no test, drug or telephone is called by: fengkai_1979, Kevin-F8806.
 _BARE = re.compile(
@@ -42,9 +43,22 @@ _TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
+# What one is called in WeChat may be any words: 我微信名叫春暖花开.
+_CALLED = re.compile(
+    r"(?:微信(?:的?名字?|昵称)|昵称|网名|QQ名)(?:就?(?:叫|是)|:)\s?(?P<name>(?![什啥多少哪怎谁])[^\s，,。；;！!？?、的]{2,10})"
+)
+
+
 def find_handles(text: str) -> list[TextSpan]:
     """WeChat names and the like and number plates in a folded ``text``."""
-    return [*_addresses(text), *_announced(text), *_searched(text), *_named_after(text), *_plates(text)]
+    return [
+        *_addresses(text),
+        *_announced(text),
+        *_searched(text),
+        *_named_after(text),
+        *_plates(text),
+        *_nicknames(text),
+    ]
 
 
 def _addresses(text: str) -> Iterator[TextSpan]:
@@ -81,8 +95,18 @@ def _searched(text: str) -> Iterator[TextSpan]:
 def _named_after(text: str) -> Iterator[TextSpan]:
     for match in _HANDLE.finditer(text):
         after = BACK.match(text, match.end())
-        if after and len(match[0]) >= 5 and re.search("[A-Z]", match[0]) and _WECHAT.match(text, after.end()):
+        named = after and (
+            _WECHAT.match(text, after.end())
+            or text[match.start() - 1 : match.start()] in ("加", "搜")
+            and text.startswith("号", after.end())
+        )
+        if named and len(match[0]) >= 5 and re.search("[A-Z]", match[0]):
             yield TextSpan("wechat", match.start(), match.end(), 0.7, "named-after")
+
+
+def _nicknames(text: str) -> Iterator[TextSpan]:
+    for match in _CALLED.finditer(text):
+        yield TextSpan("wechat", match.start("name"), match.end("name"), 0.6, "called-in-wechat")
 
 
 def _is_handle(text: str, match: re.Match[str]) -> bool:
@@ -100,7 +124,7 @@ def _marks(said: str) -> int:
 
 def _plates(text: str) -> Iterator[TextSpan]:
     for match in _PLATE.finditer(text):
-        if 5 <= _marks(match[0][2:]) <= 6 and re.search(DIGIT, match[0][2:]):
+        if 5 <= _marks(match["marks"]) <= 6 and re.search(DIGIT, match["marks"]):
             yield TextSpan("plate", match.start(), match.end(), 0.9, "plate")
     for label in re.finditer("车牌号?码?|牌照|车号|牌号|[京津冀]牌", text):
         found = re.compile(

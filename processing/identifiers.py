@@ -32,7 +32,7 @@ def find_identifiers(
         [
             *find_numbers(folded),
             *find_handles(folded),
-            *find_birth_dates(folded),
+            *find_birth_dates(folded, called),
             *find_addresses(folded),
             *called,
             *find_spelled(folded, said),

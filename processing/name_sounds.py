@@ -14,17 +14,26 @@ _GAP = re.compile(r"[\s·・,，、…]{0,2}")
 
 
 def places(
-    text: str, sounds: Sequence[frozenset[str]], name: str, surname: int = 0, fuzzy: bool = True
+    text: str,
+    sounds: Sequence[frozenset[str]],
+    name: str,
+    surname: int = 0,
+    fuzzy: bool = True,
+    near: bool = False,
 ) -> Iterator[tuple[int, int, bool]]:
-    """Where ``name`` is written or sounds, and whether it is written so; blanks may part its characters."""
+    """Where ``name`` is written or sounds, and whether it is written so; blanks may part its characters.
+
+    One character may be another that people mix up with it (程 for 陈); of two only where ``near`` and the other is the same.
+    """
     readings = [sounds_in_name(character, place < surname) for place, character in enumerate(name)]
     for start in range(len(text)):
-        at, exact, alike = start, True, 0
+        at, exact, alike, same = start, True, 0, 0
         for place, character in enumerate(name):
             if place:
                 at = _skip(text, at)
             if at >= len(text):
                 break
+            same += text[at] == character
             if text[at] != character:
                 exact = False
                 if not sounds[at] & readings[place]:
@@ -33,7 +42,7 @@ def places(
                     alike += 1
             at += 1
         else:
-            if alike <= (1 if len(name) > 2 else 0):
+            if alike <= (1 if len(name) > 2 or near and same else 0):
                 yield start, at, exact
 
 

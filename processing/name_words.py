@@ -17,7 +17,7 @@ _READINGS = """
     葛=ge 那=na 佴=nai 逄=pang 谌=chen/shen 柏=bai/bo 薄=bo 能=nai 俞=yu 祭=zhai 句=gou 郗=xi/chi 隽=juan
     过=guo 哈=ha 宁=ning 娄=lou 尉=yu/wei 俟=qi 万=mo/wan 澹=tan 长=zhang 令=ling 阚=kan 仉=zhang 燕=yan
     石=shi 贾=jia 沈=shen 尹=yin 曲=qu 牟=mou/mu 纪=ji 应=ying 占=zhan 便=pian 晟=cheng 眭=sui 郇=xun/huan
-    乜=nie 殷=yin 臧=zang 卜=bu 曹=cao
+    皇=huang 乜=nie 殷=yin 臧=zang 卜=bu 曹=cao
 """
 
 # The commonest single ones; recognisers write a name they do not know with one of them.
@@ -47,8 +47,8 @@ _TITLES = """
     女士家属 老先生 老太太 老爷子 老师傅 先生 女士 小姐 太太 阿姨 大爷 大妈 大娘 大叔
     叔叔 伯伯 大伯 伯父 伯母 奶奶 爷爷 大姐 姐姐 大哥 师傅 老师 同志 同学 婆婆 阿婆
     阿公 老弟 小妹 家的 家属 某某 科长 处长 局长 经理 书记 厂长 校长 部长 律师 会计 老板 工程师
-    大嫂 嫂子 大婶 婶子 婶婶 老哥 老姐 妹子 姑娘 小伙子 老伯 老兄 兄弟 老头儿 老头 老太 妈妈 爸爸
-    大舅 舅舅 大姨 二姨 姑姑 姐夫 队长 团长 警官 法官 姨 叔 婶 姐 哥 总 某
+    大嫂 二嫂 三嫂 嫂子 大婶 婶子 婶婶 老哥 老姐 妹子 姑娘 小伙子 老伯 老兄 兄弟 老头儿 老头 老太 妈妈 爸爸
+    二哥 三哥 二姐 三姐 二叔 三叔 二婶 三婶 二大爷 二大妈 大舅 二舅 舅舅 舅妈 大姨 二姨 三姨 小姨 大姑 二姑 姑姑 姑父 姨父 丫头 村长 支书 所长 连长 主编 姐夫 队长 团长 警官 法官 姨 叔 婶 嫂 姐 哥 总 某
 """
 
 # Given names that are words, and words that hold such a name or sound like one.
@@ -70,7 +70,7 @@ _WORDS = """
     支气 支架 尚可 尚有 尚未 尚能 马上 应该 明年 明显 万分 花粉 施针 施治 步行 盛夏 黎明前 曾在 曾有 曾经 曾用 曾患 武汉
     田间 成年 成天 农村 古方 查出 查过 查体 查血 党员 向来 于昨 于今 于前 于两 牟取 路上 燥热 慢性 冷汗 冷饮 红肿 关节
     干活 干农 石家 包括 从小 项目 段时 和血 金属 钱包 温度 温病 伍用 计划 卫生 童年 毕业 谈话 支持 强直 厚苔 陈旧 雷声
-    常用 谢谢 六淫 老陈醋 小温灸 清明 成功 长城 长江 山东 河南 江南 海南 湖南 安全 新生 质量 自己 最近 左边 右边 舌红 沉弱 沉细 沉缓 浮紧 弦滑
+    常用 谢谢 六淫 老陈醋 小温灸 清明 成功 长城 长江 山东 河南 江南 海南 湖南 安全 新生 质量 自己 最近 左边 右边 舌红 身份证 身份 手机 手机号 电话 沉弱 沉细 沉缓 浮紧 弦滑
 """
 
 # Of whom a teacher speaks every day; whoever is registered under such a name is found by it all the same.

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pypinyin.phrases_dict import phrases_dict
 
-from processing.name_context import DOSE, Page
+from processing.name_context import DOSE, TO_SOMEBODY, Page
 from processing.name_sounds import sounds_in_name, sounds_of
 from processing.name_words import COMPOUND_SURNAMES, FUNCTION_CHARACTERS, PHYSICIANS, SURNAMES, TITLES, WORDS
 from processing.nicknames import find_called, find_given
@@ -19,6 +19,9 @@ from processing.textspan import TextSpan
 Relation = Literal["patient", "relative"]
 
 _HESITATION = r"[\s，,、。…嗯啊呃额]{1,4}"
+_CALLED_TO = re.compile(
+    r"请[到进来您]|在吗|在不在|[，,\s]?下一[位个]|的(?:药|号|单子|方子|家属|病历|处方|片子|化验|报告|快递)"
+)
 _DOT = re.compile("[·・•]")
 
 
@@ -56,7 +59,7 @@ def find_names(text: str, names: Sequence[RegisteredName], terms: Collection[str
             parsed = (_parse(part, page.terms) for part in (_DOT.split(registered.text)[0], *parts))
             out += [span for part in parsed if part is not None for span in _full(page, part)]
         else:
-            out += [*find_given(page, name.given), *find_called(page, name.surname, name.given)]
+            out += [*find_given(page, name.surname, name.given), *find_called(page, name.surname, name.given)]
     return out
 
 
@@ -71,7 +74,7 @@ def _parse(registered: str, terms: frozenset[str]) -> _Name | None:
 def _full(page: Page, name: _Name) -> Iterator[TextSpan]:
     whole = name.surname + name.given
     begun = re.compile(f"(?:{re.escape(name.surname)}(?:{re.escape(name.given[0])})?{_HESITATION})+$")
-    for start, end, exact in page.places(whole, surname=len(name.surname)):
+    for start, end, exact in page.places(whole, surname=len(name.surname), near=True):
         if exact and _is_meant(page, name, start, end):
             doubtful = name.is_term or whole in phrases_dict or whole in WORDS
             tried = begun.search(page.text[max(0, start - 12) : start])
@@ -141,6 +144,42 @@ def _sounds_meant(page: Page, name: _Name, start: int, end: int) -> bool:
         )
     if page.means_person(start, end) and not page.cuts_word(start, end):
         return True
+    if not page.sounds[end - 1] & sounds_of(name.given[-1]) or not page.sounds[start] & sounds_in_name(
+        name.surname, True
+    ):
+        return _is_called_nearly(page, start, end)
+    if name.given == said[1:] and page.means_nickname(start, end) and not page.cuts_word(start, end):
+        return not set(said) & FUNCTION_CHARACTERS
+    if _is_word_called(page, start, end):
+        return True
     if page.begins_clause(start) and not page.cuts_word(start, end):
         return not set(said) & FUNCTION_CHARACTERS
     return said[0] in SURNAMES and not page.cuts_word(start, end) and not set(said) & FUNCTION_CHARACTERS
+
+
+def _is_word_called(page: Page, start: int, end: int) -> bool:
+    """A word that sounds like the name and begins with a surname, where somebody is called: 万方请到三诊室."""
+    said = page.text[start:end]
+    return (
+        said[0] in SURNAMES
+        and said not in page.terms
+        and not set(said) & FUNCTION_CHARACTERS
+        and not page.cuts_word(start, end, itself=False)
+        and page.begins_clause(start)
+        and (called_by(page, start, end) or _CALLED_TO.match(page.text, end) is not None)
+    )
+
+
+def _is_called_nearly(page: Page, start: int, end: int) -> bool:
+    """Two characters of which one only nearly sounds so (程静 for 陈静), where a person does or is called something."""
+    said = page.text[start:end]
+    return (
+        (said[0] in SURNAMES or page.begins_clause(start))
+        and not set(said) & FUNCTION_CHARACTERS
+        and not page.cuts_word(start, end)
+        and (
+            page.means_nickname(start, end)
+            or called_by(page, start, end)
+            or TO_SOMEBODY.search(page.text[max(0, start - 4) : start]) is not None
+        )
+    )

@@ -16,6 +16,8 @@ _ID = re.compile(r"[1-8]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01
 _OLD_ID = re.compile(r"[1-8]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}")
 _MOBILE = re.compile(r"(?:00?86|86|0)?1[3-9]\d{9}")
 _LANDLINE = re.compile(r"0(?:10|2\d|[3-9]\d\d)[2-8]\d{6,7}|[48]00\d{7}")
+# Public services: 12345 of the city, 12320 of health, banks and carriers.
+_HOTLINE = re.compile(r"12\d{3}|9[56]\d{3}|100(?:00|1[0-9]|86)")
 _LONG = 7
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
@@ -36,13 +38,18 @@ _REACH, _REACH_LATER, _REACH_BACK = 22, 14, 14
 # The birth date in an ID number may be said as one.
 _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
-_TAIL = re.compile("(?:尾号|末尾|区号|[后末][三四五六几]位|尾数)")
+_TAIL = re.compile("(?:尾号|末尾|区号|(?:最后|后面|[后末])的?[三四五六几]位|尾数)")
 _TAIL_DIGITS = 3
 _LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
 # Behind it, a last digit that was heard as another word is one too: 三二吧.
 _LETTERS_AFTER = re.compile(
     rf"[\-_]?[A-Z0-9]{{1,8}}(?:[\-_][A-Z0-9]{{1,8}})?|(?<=[零一二三四五六七八九]){SLIP}(?=[，,。、；;！!？?\s]|$)"
 )
+
+
+# What a number is told for: 198694，查一下.
+_LOOKED_UP = re.compile(r"[\s，,]?(?:帮我|麻烦您?|您|给我)?(?:查|调)(?:一下|出来|下)")
+_ENOUGH_TO_LOOK_UP = 5
 
 
 def find_numbers(text: str) -> list[TextSpan]:
@@ -54,6 +61,7 @@ def find_numbers(text: str) -> list[TextSpan]:
         *_in_goes(text, runs),
         *_announced(text, runs, labels),
         *_named_after(text, runs),
+        *_looked_up(text, runs),
     ]
     return [_with_letters(text, span) for span in found]
 
@@ -221,7 +229,10 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
         begin, until = _reach(text, labels, place)
         goes = _goes(text, [run for run in runs if begin <= run.start < until], begin, label)
         least = _TAIL_DIGITS if goes and _TAIL.search(text, match.start(), goes[0].start) else label.least
-        if sum(len(go.digits) for go in goes) >= least:
+        digits = "".join(go.digits for go in goes)
+        if label.kind == "phone" and _HOTLINE.fullmatch(digits) and least != _TAIL_DIGITS:
+            continue
+        if len(digits) >= least:
             yield from _joined(text, goes, label.kind, 0.7, "announced")
 
 
@@ -236,10 +247,11 @@ def _reach(text: str, labels: Sequence[re.Match[str]], place: int) -> tuple[int,
 
 
 def _with_letters(text: str, span: TextSpan) -> TextSpan:
-    """The span with the letters and digits that are written in one with it: ZY003921, 72708378815S."""
+    """The span with what is written in one with it: ZY003921, 72708378815S, (010)65123344."""
     before = _LETTERS.search(text, max(0, span.start - 8), span.start)
     after = _LETTERS_AFTER.match(text, span.end)
     start = before.start() if before else span.start
+    start -= text[start - 1 : start] == "(" and ")" in text[start : start + 6]
     return replace(span, start=start, end=after.end() if after else span.end)
 
 
@@ -292,3 +304,9 @@ def _named_after(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
         )
         if count >= max(4, kind.least) and sure:
             yield TextSpan(kind.kind, runs[first].start, run.end, 0.6, "named-after")
+
+
+def _looked_up(text: str, runs: Sequence[Run]) -> Iterator[TextSpan]:
+    for run in runs:
+        if len(run.digits) >= _ENOUGH_TO_LOOK_UP and not run.cardinals and _LOOKED_UP.match(text, run.end):
+            yield TextSpan("record_number", run.start, run.end, 0.5, "looked-up")

@@ -200,6 +200,30 @@ def test_the_clinic_and_the_body_are_nobodys_address(text: str) -> None:
     assert found(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "names"),
+    [
+        ("万方请到三诊室", "万方", ["万芳"]),
+        ("您是万方吧", "万方", ["万芳"]),
+        ("别吵老白了", "老白", ["白雪松"]),
+        ("为长河来了没有", "为长河", ["魏长河"]),
+        ("我去看顾大妈", "顾大妈", ["顾秀英"]),
+        ("我住前门西河沿二百一十四号", "前门西河沿二百一十四号", []),
+        ("我是天通苑的", "天通苑", []),
+        ("海龙啊，甭着急", "海龙", ["尹海龙"]),
+    ],
+)
+def test_a_word_that_is_a_name_or_a_place_is_known_by_what_is_said_with_it(
+    text: str, said: str, names: list[str]
+) -> None:
+    assert said in [each for _, each in found(text, *names)]
+
+
+@pytest.mark.parametrize("text", ["我是北京的", "我是三里屯派出所的", "从东直门医院转过来的", "万方数据"])
+def test_the_same_words_said_of_something_else_are_left(text: str) -> None:
+    assert found(text, "尹海龙", "万芳") == []
+
+
 def test_folding_keeps_every_place() -> None:
     for text in ("ｗｘ＿１２３", "電話號碼", "ß㈱ﬁ", "…—"):
         assert len(fold(text)) == len(text)
