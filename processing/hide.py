@@ -31,7 +31,7 @@ SOFT_EDGE = 1.08
 SOLID_SHARE = 0.5**0.25
 # Covers come in sizes this many to a doubling at least. Those used last are remembered: to make the cover of a face that
 # fills half a 720p picture anew for every frame took longer than everything else of the rendering.
-STEPS, REMEMBERED_BYTES = 32, 96 * 2**20
+STEPS, REMEMBERED_BYTES = 32, 48 * 2**20
 # Pixels per cell while the cells are smoothed into each other.
 FINE = 16
 # A region is hidden whole, corners included: its soft edge lies outside it and is this share of its shorter side wide.
