@@ -41,8 +41,30 @@ FLAT_STRUCTURE = 20.0
 # A pixel is visibly changed beyond this many grey levels in a mean over 4x4: coding noise stays below it.
 VISIBLE_CHANGE, CHANGE_BLOCK_PX = 12.0, 4
 FAR_FROM_FACE_S = 1.0
-# A face is the expert's within this dlib distance, and stayed visible with this share of its structure.
-EXPERT_DISTANCE, VISIBLE_SHARE = 0.5, 0.5
+# A face is the expert's within this dlib distance, or where theirs was a moment ago (IoU) and not longer than this since they
+# were known: who turns away or grimaces stays who they are. It stayed visible with this share of its structure.
+EXPERT_DISTANCE, SAME_PLACE_IOU, UNKNOWN_S, VISIBLE_SHARE = 0.5, 0.5, 1.0, 0.5
+
+
+class Expert:
+    """Knows the expert's face from picture to picture, by a template of theirs."""
+
+    def __init__(self, template: bytes, fps: float) -> None:
+        self._template = template
+        self._unknown_frames = UNKNOWN_S * fps
+        self._known_at = -np.inf
+        self._place = np.zeros(4)
+
+    def is_at(self, picture: Picture, box: Box) -> bool:
+        if distance_to(self._template, picture.pixels, box) <= EXPERT_DISTANCE:
+            self._known_at = picture.index
+        elif (
+            picture.index - self._known_at > self._unknown_frames
+            or iou(self._place[None], np.asarray(box))[0] < SAME_PLACE_IOU
+        ):
+            return False
+        self._place = np.asarray(box)
+        return True
 
 
 @dataclass
@@ -91,10 +113,11 @@ def judge(
     """Compare two videos of equal length. Raises SystemExit when they are not, and what reading them raises."""
     tally = Tally()
     fps = video_facts(original).fps
+    known = Expert(expert, fps) if expert is not None else None
     for before, after in zip_longest(read_pictures(original), read_pictures(output)):
         if before is None or after is None:
             sys.exit(f"frame {tally.frames}: only one of the two videos has it")
-        _compare(tally, before, after, detectors, either, expert)
+        _compare(tally, before, after, detectors, either, known)
         tally.frames += 1
     return tally, fps
 
@@ -105,9 +128,8 @@ def _compare(
     after: Picture,
     detectors: Sequence[Detector],
     either: bool,
-    expert: bytes | None,
+    expert: Expert | None,
 ) -> None:
-    pixels = before.rgb()
     was, left = before.luma(), after.luma()
     was = was[: left.shape[0], : left.shape[1]]
     faces = _faces(before, detectors, either)
@@ -115,7 +137,7 @@ def _compare(
     tally.changed.append(float(changed.mean()))
     hidden_boxes = []
     for box in faces:
-        if expert is not None and distance_to(expert, pixels, box) <= EXPERT_DISTANCE:
+        if expert is not None and expert.is_at(before, box):
             tally.expert_frames += 1
             tally.expert_visible += structure(left, box) >= VISIBLE_SHARE * structure(was, box)
             continue
