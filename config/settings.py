@@ -305,10 +305,10 @@ class VisionSettings(Section):
         float,
         Field(
             gt=0,
-            lt=1,
-            description="largest dlib distance from an enrolled template to several looks together that keeps a face",
+            le=0.42,
+            description="largest dlib distance from an enrolled template to any three looks together that keeps a face",
         ),
-    ] = 0.40
+    ] = 0.42
 
 
 class MediaSettings(Section):

@@ -60,7 +60,7 @@ async def run_child(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        process_group=0,
+        process_group=0,  # to be ended whole, and still in the session: what its worker yields to, it yields to
         env=_environment(name, settings),
         limit=LINE_LIMIT,
     )

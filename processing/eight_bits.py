@@ -23,7 +23,7 @@ Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest value of what goes into each convolution, by its name in the model."""
 
 RANGES = Path(__file__).with_name("eight_bits.json")
-# The first convolutions stay as they are: faces in the dark are told by less than a step of them. With all in eight bits
+# When ranges are measured the first convolutions are left out, and so stay as they are: faces in the dark are told by less than a step of them. With all in eight bits
 # a third of the faint faces of a stage were lost, with these four as they were none.
 KEPT_EXACT = 4
 # A few values beyond this share of all are cut off, so that the steps of the others are fine.
@@ -67,16 +67,20 @@ def measure_ranges(
 
 
 def in_eight_bits(model: ov.Model, ranges: Ranges) -> None:
-    """Round what goes into the convolutions that have a range, and their weights, to eight bits each."""
+    """Round what goes into the convolutions that have a range, and their weights, to eight bits each.
+
+    Raises ValueError when the model lacks one of them.
+    """
     from openvino import opset13
 
     def fixed(value: float) -> Any:
         return opset13.constant(np.full((1, 1, 1, 1), value, np.float32))
 
-    for node in _convolutions(model):
-        if node.get_friendly_name() not in ranges:
-            continue
-        low, high = ranges[node.get_friendly_name()]
+    named = {node.get_friendly_name(): node for node in _convolutions(model)}
+    if missing := ranges.keys() - named.keys():
+        raise ValueError(f"convolutions that the model does not have: {sorted(missing)}")
+    for name, (low, high) in ranges.items():
+        node = named[name]
         # What never falls below zero has all its steps above; else zero has to be a step.
         furthest = max(-low, high)
         ends = (fixed(0.0), fixed(high)) if low >= 0 else (fixed(-furthest * 128 / 127), fixed(furthest))

@@ -10,8 +10,8 @@ from config.settings import VisionSettings
 from processing.detectors import iou
 from processing.frames import Picture
 from processing.geometry import Box
-from processing.recognise import DOUBT, GOOD_STRUCTURE, distance_to
-from processing.suspects import Moment, moment_of, structure
+from processing.recognise import DOUBT, distance_to
+from processing.suspects import Moment, moment_of
 from processing.tracks import Track
 
 # A detection that lies over a kept face by this much (IoU) is that face; one beside it is not excused.
@@ -42,9 +42,7 @@ class Guests:
             box = track.box_at(picture.index)
             if box is None or picture.index < self._due[track.id] or box[3] - box[1] < COMPARE_HEIGHT_PX:
                 continue
-            if (iou(sure, np.asarray(box)) > KEPT_IOU).any() and structure(
-                picture.luma(), box
-            ) >= GOOD_STRUCTURE:
+            if (iou(sure, np.asarray(box)) > KEPT_IOU).any():
                 self._due[track.id] = picture.index + self._pause
                 self._compare(track, picture, box)
 

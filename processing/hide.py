@@ -112,12 +112,12 @@ class _Remembered:
         self._one_at_a_time = threading.Lock()
 
     def opaque(self, width: int, height: int) -> _Opacity:
+        cover = self._covers.get((width, height)) or _opaque(width, height)
         with self._one_at_a_time:
-            cover = self._covers.pop((width, height), None)
-            if cover is None:
-                cover = _opaque(width, height)
+            if (width, height) not in self._covers:
+                self._covers[width, height] = cover
                 self._left_bytes -= _bytes(cover)
-            self._covers[width, height] = cover
+            self._covers.move_to_end((width, height))
             while self._left_bytes < 0:
                 _, oldest = self._covers.popitem(last=False)
                 self._left_bytes += _bytes(oldest)

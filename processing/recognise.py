@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,25 +24,28 @@ from processing.detectors import CenterFaceDetector
 from processing.frames import Picture8, read_pictures, video_facts
 from processing.geometry import Box
 from processing.media import Progress
-from processing.suspects import structure
+from processing.suspects import contrast, structure
 from processing.tracks import Track
 
 Encoding = NDArray[np.float64]
-Part = TypeVar("Part")
 
-# A look is good enough to recognise by when the detector is this sure, the face this high and this much structure in it:
-# of an audience in the dark (0 to 3) and of blurred faces the network tells only that they are dark or blurred, and ten
-# strangers among them lay 0.1 to 0.35 apart.
-GOOD_SCORE, GOOD_HEIGHT_PX, GOOD_STRUCTURE = 0.6, 48, 10.0
-# No fewer looks than this must agree; one good look in so many is compared (each takes dlib about 0.13 s), and
-# a track that nobody could be recognised in for this long may have passed to another person.
-LOOKS_NEEDED, ONE_LOOK_IN, LOOKS_AT_MOST, UNSEEN_S = 3, 8, 400, 6.0
-# Judged is the mean of so many looks that follow one another: what differs from look to look falls out of it. Of one
-# person it lay up to 0.39 from a single picture of another moment (0.35 from a photograph where the looks themselves lay 0.40
-# to 0.56), of strangers whose looks are good 0.42 and more: 16,390 pairs on 24 clips and 15 photographs. The limit
-# is the setting's 0.40; no single look may be further away than that and this doubt; and this share of the looks that were
-# chosen has to be good.
-LOOKS_TOGETHER, DOUBT, GOOD_SHARE = 4, 0.18, 0.6
+# A look is taken when the detector is this sure and the face this high ...
+SURE_SCORE, LEAST_HEIGHT_PX = 0.6, 48
+# ... and somebody can be known by it when there is this much structure and contrast in it: of an audience in the dark and of
+# blurred faces (structure 0 to 14) the network tells only that they are dark or blurred, and ten strangers among them lay
+# 0.1 to 0.35 apart; noise alone makes structure, but no contrast (1 to 5; good faces 14 and more).
+GOOD_STRUCTURE, GOOD_CONTRAST = 20.0, 8.0
+# A photograph has more to give.
+PHOTO_STRUCTURE, PHOTO_HEIGHT_PX = 40.0, 64
+# One look in so many is compared (each takes dlib about 0.13 s), never fewer or more than these; a track that nobody could be
+# recognised in for this long may have passed to another person.
+LOOKS_NEEDED, ONE_LOOK_IN, LOOKS_AT_MOST, UNSEEN_S = 6, 8, 400, 6.0
+# Judged are the means of so many looks that follow one another: what differs from look to look falls out of them. A
+# person's lay up to 0.42 from a single picture of another moment in 46 of 49 tracks, and 0.34 to 0.41 from a photograph where
+# the looks themselves lay 0.40 to 0.56; of 16,390 pairs of strangers whose looks are good the nearest had one
+# at 0.43, by photographs 0.48. The limit is the setting's 0.42; no single look may be further away than that and
+# this doubt; and this share of the looks that were chosen has to be good.
+LOOKS_TOGETHER, DOUBT, GOOD_SHARE = 3, 0.16, 0.6
 # A photograph's face is found at this score; a photograph is reduced to this size.
 PHOTO_SCORE, PHOTO_PX = 0.5, 640
 _TEMPLATE_BYTES = 128 * 8
@@ -67,7 +70,7 @@ def make_template(photo: Path) -> bytes:
     x0, y0, x1, y1 = (float(value) for value in boxes[0, :4])
     box = (x0, y0, x1, y1)
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
-    if y1 - y0 < GOOD_HEIGHT_PX or structure(grey, box) < GOOD_STRUCTURE:
+    if y1 - y0 < PHOTO_HEIGHT_PX or not _good(grey, box, PHOTO_STRUCTURE):
         raise PhotoTooPoor(name=photo.name)
     return _encode(picture, box).astype("<f8").tobytes()
 
@@ -94,8 +97,14 @@ def keep_enrolled(
     known = [_template(raw) for raw in templates]
     unseen = UNSEEN_S * video_facts(video).fps
     undecided = [track for track in tracks if track.reason == "default"]
-    candidates = {track.id: looks for track in undecided if (looks := _good_looks(track, unseen))}
-    judges = {track_id: _Judge(known, len(looks), settings) for track_id, looks in candidates.items()}
+    candidates = {track.id: looks for track in undecided if (looks := _sure_looks(track, unseen))}
+    judges = {
+        track.id: _Judge(
+            known, (track.first_frame, track.last_frame), len(candidates[track.id]), unseen, settings
+        )
+        for track in undecided
+        if track.id in candidates
+    }
     due: dict[int, list[tuple[int, Box]]] = {}
     for track_id, looks in candidates.items():
         for seen in looks:
@@ -122,10 +131,10 @@ def _compare(
             for judge, box in waiting:
                 if judge.settled:
                     continue
-                if structure(picture.luma(), box) < GOOD_STRUCTURE:
-                    judge.pass_over()
+                if _good(picture.luma(), box, GOOD_STRUCTURE):
+                    judge.hear(picture.index, _encode(picture.pixels, box))
                 else:
-                    judge.hear(_encode(picture.pixels, box))
+                    judge.pass_over()
             progress(picture.index / max(last, 1))
         if picture.index >= last:
             break
@@ -133,61 +142,89 @@ def _compare(
 
 
 class _Judge:
-    """Weighs the looks of one track against the templates; the encodings last as long as the comparison."""
+    """Weighs the looks of one track, which has these ``ends`` (frames), against the templates.
 
-    def __init__(self, templates: Iterable[Encoding], looks: int, settings: VisionSettings) -> None:
+    Encodings last until the track cannot be anybody enrolled. No stretch longer than ``unseen_frames`` may lie between looks
+    that were heard.
+    """
+
+    def __init__(
+        self,
+        templates: Iterable[Encoding],
+        ends: tuple[int, int],
+        looks: int,
+        unseen_frames: float,
+        settings: VisionSettings,
+    ) -> None:
         self._templates = list(templates)
         self._near = settings.keep_distance
         self._possible = [True] * len(self._templates)
-        self._heard: list[Encoding] = []
+        self._heard: list[tuple[int, Encoding]] = []
         self._passed_over = 0
         self._looks = looks
+        self._ends = ends
+        # Of hours a look is taken more seldom than that: then no two neighbours may be missing.
+        self._unseen_frames = max(unseen_frames, 2 * (ends[1] - ends[0]) / looks)
 
-    def hear(self, encoding: Encoding) -> None:
-        self._heard.append(encoding)
+    def hear(self, frame: int, encoding: Encoding) -> None:
+        self._heard.append((frame, encoding))
+        together = np.mean([each for _, each in self._heard[-LOOKS_TOGETHER:]], axis=0)
         for number, template in enumerate(self._templates):
             self._possible[number] &= _distance(template, encoding) <= self._near + DOUBT
+            if len(self._heard) >= LOOKS_TOGETHER:
+                self._possible[number] &= _distance(template, together) <= self._near
+        self._forget_when_settled()
 
     def pass_over(self) -> None:
         """A look that is not good enough tells nothing."""
         self._passed_over += 1
+        self._forget_when_settled()
+
+    def _forget_when_settled(self) -> None:
+        if self.settled:
+            self._heard.clear()
 
     @property
     def settled(self) -> bool:
         """True when no further look can make this anybody enrolled."""
-        return not any(self._possible)
+        return not any(self._possible) or self._passed_over > (1 - GOOD_SHARE) * self._looks
 
     @property
     def agrees(self) -> bool:
-        heard = len(self._heard)
-        if heard + self._passed_over < self._looks or heard < max(LOOKS_NEEDED, GOOD_SHARE * self._looks):
+        if self.settled or len(self._heard) + self._passed_over < self._looks:
             return False
-        means = [np.mean(part, axis=0) for part in _split(self._heard, max(1, heard // LOOKS_TOGETHER))]
-        return any(
-            possible and all(_distance(template, mean) <= self._near for mean in means)
-            for possible, template in zip(self._possible, self._templates, strict=True)
-        )
+        marks = [self._ends[0], *(frame for frame, _ in self._heard), self._ends[1]]
+        return len(self._heard) >= LOOKS_TOGETHER and _longest_gap(marks) <= self._unseen_frames
+
+
+def _longest_gap(frames: Sequence[int]) -> int:
+    return max(after - before for before, after in pairwise(frames))
+
+
+def _good(grey: Picture8, box: Box, least_structure: float) -> bool:
+    """Whether there is enough in the face at ``box`` of an (H, W) picture to know somebody by."""
+    return structure(grey, box) >= least_structure and contrast(grey, box) >= GOOD_CONTRAST
 
 
 def _distance(template: Encoding, encoding: Encoding) -> float:
     return float(np.linalg.norm(template - encoding))
 
 
-def _good_looks(track: Track, unseen_frames: float) -> list[Seen]:
+def _sure_looks(track: Track, unseen_frames: float) -> list[Seen]:
     """Looks spread over the track's whole life, the surest of each stretch; empty when they are too few."""
-    good = [
+    sure = [
         look
         for look in track.looks
-        if look.score >= GOOD_SCORE and look.box[3] - look.box[1] >= GOOD_HEIGHT_PX
+        if look.score >= SURE_SCORE and look.box[3] - look.box[1] >= LEAST_HEIGHT_PX
     ]
-    marks = [track.first_frame, *(look.frame for look in good), track.last_frame]
-    if len(good) < LOOKS_NEEDED or any(b - a > unseen_frames for a, b in pairwise(marks)):
+    marks = [track.first_frame, *(look.frame for look in sure), track.last_frame]
+    if len(sure) < LOOKS_TOGETHER or _longest_gap(marks) > unseen_frames:
         return []
-    stretches = min(LOOKS_AT_MOST, max(LOOKS_NEEDED * 2, len(good) // ONE_LOOK_IN), len(good))
-    return [max(part, key=lambda look: look.score) for part in _split(good, stretches)]
+    stretches = min(LOOKS_AT_MOST, max(LOOKS_NEEDED, len(sure) // ONE_LOOK_IN), len(sure))
+    return [max(part, key=lambda look: look.score) for part in _split(sure, stretches)]
 
 
-def _split(looks: list[Part], parts: int) -> list[list[Part]]:
+def _split(looks: list[Seen], parts: int) -> list[list[Seen]]:
     edges = [round(number * len(looks) / parts) for number in range(parts + 1)]
     return [looks[a:b] for a, b in pairwise(edges)]
 

@@ -16,7 +16,7 @@ from processing.geometry import Box
 Kind = Literal["visible-face", "area-visible", "gap", "stranger-kept", "frames-missing"]
 
 # A face is recognisable when more than this share of the original's structure is left in its middle ...
-STRUCTURE_LEFT, MIDDLE_SHARE, PROBE_PX = 0.25, 0.6, 48
+STRUCTURE_LEFT, MIDDLE_SHARE, PROBE_PX, COARSE_PX = 0.25, 0.6, 48, 12
 # ... or, without the original, more than this mean square of the Laplacian (blurred faces and bare walls stay below 60).
 STRUCTURE_BOUND = 100.0
 # With less than this left there is nothing to recognise, whatever the original looked like: a quarter of the
@@ -89,11 +89,23 @@ def recognisable(suspects: Sequence[Suspect], original: Path | None) -> list[Sus
 
 def structure(grey: Picture8, box: Box) -> float:
     """Mean square of the Laplacian of the box's middle 60 %, resampled to 48x48: fine detail one knows a face by."""
+    probe = _middle(grey, box, PROBE_PX)
+    return 0.0 if probe is None else float(np.mean(np.square(cv2.Laplacian(probe, cv2.CV_32F))))
+
+
+def contrast(grey: Picture8, box: Box) -> float:
+    """Standard deviation (grey levels) of the box's middle 60 %, resampled to 12x12, in which noise is gone."""
+    coarse = _middle(grey, box, COARSE_PX)
+    return 0.0 if coarse is None else float(coarse.std())
+
+
+def _middle(grey: Picture8, box: Box, side_px: int) -> Picture8 | None:
     height, width = grey.shape
     trim_x, trim_y = (box[2] - box[0]) * (1 - MIDDLE_SHARE) / 2, (box[3] - box[1]) * (1 - MIDDLE_SHARE) / 2
     x0, x1 = int(max(0, box[0] + trim_x)), int(min(width, box[2] - trim_x))
     y0, y1 = int(max(0, box[1] + trim_y)), int(min(height, box[3] - trim_y))
     if x1 - x0 < 2 or y1 - y0 < 2:
-        return 0.0
-    probe = cv2.resize(grey[y0:y1, x0:x1], (PROBE_PX, PROBE_PX), interpolation=cv2.INTER_AREA)
-    return float(np.mean(np.square(cv2.Laplacian(probe, cv2.CV_32F))))
+        return None
+    return np.asarray(
+        cv2.resize(grey[y0:y1, x0:x1], (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8
+    )

@@ -43,7 +43,7 @@ VISIBLE_CHANGE, CHANGE_BLOCK_PX = 12.0, 4
 FAR_FROM_FACE_S = 1.0
 # A face is the expert's within this dlib distance, or where theirs was a moment ago (IoU) and not longer than this since they
 # were known: who turns away or grimaces stays who they are. It stayed visible with this share of its structure.
-EXPERT_DISTANCE, SAME_PLACE_IOU, UNKNOWN_S, VISIBLE_SHARE = 0.5, 0.5, 1.0, 0.5
+EXPERT_DISTANCE, STRANGER_DISTANCE, SAME_PLACE_IOU, UNKNOWN_S, VISIBLE_SHARE = 0.5, 0.65, 0.5, 1.0, 0.5
 
 
 class Expert:
@@ -56,10 +56,12 @@ class Expert:
         self._place = np.zeros(4)
 
     def is_at(self, picture: Picture, box: Box) -> bool:
-        if distance_to(self._template, picture.pixels, box) <= EXPERT_DISTANCE:
+        distance = distance_to(self._template, picture.pixels, box)
+        if distance <= EXPERT_DISTANCE:
             self._known_at = picture.index
         elif (
-            picture.index - self._known_at > self._unknown_frames
+            distance > STRANGER_DISTANCE
+            or picture.index - self._known_at > self._unknown_frames
             or iou(self._place[None], np.asarray(box))[0] < SAME_PLACE_IOU
         ):
             return False

@@ -85,12 +85,10 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     workers = [first, clinic.start_worker()]
     case = upload(clinic, recording)
     # Sound and picture go on side by side: whichever step comes up next is struck, so that none is over before its turn.
-    spared = list(struck)
-    while spared:
-        step, victim = until(
-            partial(first_running, clinic, workers, case.id, spared), f"one of {spared} runs"
-        )
-        spared.remove(step)
+    due = list(struck)
+    while due:
+        step, victim = until(partial(first_running, clinic, workers, case.id, due), f"one of {due} runs")
+        due.remove(step)
         below = descendants(victim.pid)
         kill(victim)
         until(partial(all_gone, below), "its child processes are gone", 10)

@@ -204,6 +204,11 @@ def in_eight_bits() -> Detector:
     return CenterFaceDetector(0.2, OpenVinoNetwork(centerface_path(), ("537", "538", "539"), ranges=ranges))
 
 
+def test_a_range_of_a_convolution_that_the_model_lacks_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of its"):
+        OpenVinoNetwork(centerface_path(), ("537", "538", "539"), ranges={"none of its": (0.0, 1.0)})
+
+
 @pytest.mark.parametrize("light", [1.0, 0.5, 0.2, 0.08])
 @pytest.mark.parametrize("longest_px", [224, 256, 560])
 def test_centerface_in_eight_bits_finds_what_it_finds_exactly_in_any_light(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing import hide
@@ -13,6 +13,7 @@ PLACES = st.tuples(st.floats(-300, 500), st.floats(-300, 500))
 SIZES = st.tuples(st.integers(4, 900), st.integers(4, 900))
 
 
+@settings(deadline=None)
 @given(PLACES, SIZES, st.sampled_from([1, 2]))
 def test_what_is_taken_for_the_solid_part_of_a_cover_is_drawn_as_if_it_were_blended(
     middle: tuple[float, float], size: tuple[int, int], scale: int
@@ -36,6 +37,7 @@ def test_most_of_a_large_cover_is_solid() -> None:
     assert cover.alpha[cover.solid].size > 0.55 * cover.alpha.size
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(2, 60), st.integers(2, 60)), max_size=40))
 def test_covers_are_remembered_as_far_as_there_is_room_and_are_always_right(
     sizes: list[tuple[int, int]],
