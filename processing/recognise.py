@@ -44,8 +44,8 @@ LOOKS_NEEDED, ONE_LOOK_IN, LOOKS_AT_MOST, UNSEEN_S = 6, 8, 400, 6.0
 # person's lay up to 0.42 from a single picture of another moment in 46 of 49 tracks, and 0.34 to 0.41 from a photograph where
 # the looks themselves lay 0.40 to 0.56; of 16,390 pairs of strangers whose looks are good the nearest had one
 # at 0.43, by photographs 0.48. The limit is the setting's 0.42; no single look may be further away than that and
-# this doubt; and this share of the looks that were chosen has to be good.
-LOOKS_TOGETHER, DOUBT, GOOD_SHARE = 3, 0.16, 0.6
+# this doubt; and no two looks in a row may be too poor to tell.
+LOOKS_TOGETHER, DOUBT, POOR_IN_A_ROW = 3, 0.16, 2
 # A photograph's face is found at this score; a photograph is reduced to this size.
 PHOTO_SCORE, PHOTO_PX = 0.5, 640
 _TEMPLATE_BYTES = 128 * 8
@@ -98,13 +98,7 @@ def keep_enrolled(
     unseen = UNSEEN_S * video_facts(video).fps
     undecided = [track for track in tracks if track.reason == "default"]
     candidates = {track.id: looks for track in undecided if (looks := _sure_looks(track, unseen))}
-    judges = {
-        track.id: _Judge(
-            known, (track.first_frame, track.last_frame), len(candidates[track.id]), unseen, settings
-        )
-        for track in undecided
-        if track.id in candidates
-    }
+    judges = {track_id: _Judge(known, len(looks), settings) for track_id, looks in candidates.items()}
     due: dict[int, list[tuple[int, Box]]] = {}
     for track_id, looks in candidates.items():
         for seen in looks:
@@ -132,7 +126,7 @@ def _compare(
                 if judge.settled:
                     continue
                 if _good(picture.luma(), box, GOOD_STRUCTURE):
-                    judge.hear(picture.index, _encode(picture.pixels, box))
+                    judge.hear(_encode(picture.pixels, box))
                 else:
                     judge.pass_over()
             progress(picture.index / max(last, 1))
@@ -142,33 +136,20 @@ def _compare(
 
 
 class _Judge:
-    """Weighs the looks of one track, which has these ``ends`` (frames), against the templates.
+    """Weighs the looks of one track against the templates; encodings last until it cannot be anybody enrolled."""
 
-    Encodings last until the track cannot be anybody enrolled. No stretch longer than ``unseen_frames`` may lie between looks
-    that were heard.
-    """
-
-    def __init__(
-        self,
-        templates: Iterable[Encoding],
-        ends: tuple[int, int],
-        looks: int,
-        unseen_frames: float,
-        settings: VisionSettings,
-    ) -> None:
+    def __init__(self, templates: Iterable[Encoding], looks: int, settings: VisionSettings) -> None:
         self._templates = list(templates)
         self._near = settings.keep_distance
         self._possible = [True] * len(self._templates)
-        self._heard: list[tuple[int, Encoding]] = []
-        self._passed_over = 0
+        self._heard: list[Encoding] = []
+        self._poor = self._poor_in_a_row = 0
         self._looks = looks
-        self._ends = ends
-        # Of hours a look is taken more seldom than that: then no two neighbours may be missing.
-        self._unseen_frames = max(unseen_frames, 2 * (ends[1] - ends[0]) / looks)
 
-    def hear(self, frame: int, encoding: Encoding) -> None:
-        self._heard.append((frame, encoding))
-        together = np.mean([each for _, each in self._heard[-LOOKS_TOGETHER:]], axis=0)
+    def hear(self, encoding: Encoding) -> None:
+        self._heard.append(encoding)
+        self._poor_in_a_row = 0
+        together = np.mean(self._heard[-LOOKS_TOGETHER:], axis=0)
         for number, template in enumerate(self._templates):
             self._possible[number] &= _distance(template, encoding) <= self._near + DOUBT
             if len(self._heard) >= LOOKS_TOGETHER:
@@ -176,8 +157,11 @@ class _Judge:
         self._forget_when_settled()
 
     def pass_over(self) -> None:
-        """A look that is not good enough tells nothing."""
-        self._passed_over += 1
+        """A look that is too poor tells nothing; where several are, somebody else may be."""
+        self._poor += 1
+        self._poor_in_a_row += 1
+        if self._poor_in_a_row >= POOR_IN_A_ROW:
+            self._possible = [False] * len(self._templates)
         self._forget_when_settled()
 
     def _forget_when_settled(self) -> None:
@@ -187,14 +171,12 @@ class _Judge:
     @property
     def settled(self) -> bool:
         """True when no further look can make this anybody enrolled."""
-        return not any(self._possible) or self._passed_over > (1 - GOOD_SHARE) * self._looks
+        return not any(self._possible)
 
     @property
     def agrees(self) -> bool:
-        if self.settled or len(self._heard) + self._passed_over < self._looks:
-            return False
-        marks = [self._ends[0], *(frame for frame, _ in self._heard), self._ends[1]]
-        return len(self._heard) >= LOOKS_TOGETHER and _longest_gap(marks) <= self._unseen_frames
+        heard = len(self._heard)
+        return not self.settled and heard + self._poor >= self._looks and heard >= LOOKS_TOGETHER
 
 
 def _longest_gap(frames: Sequence[int]) -> int:
