@@ -13,7 +13,7 @@ _REACH = 22
 _WECHAT = re.compile(BY_KIND["wechat"].words)
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _TIMES = rf"[两二三四五六2-6]个{DIGIT}"
-_PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT})"
+_PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT}|叉|[艾埃爱]克斯)"
 _MARK = re.compile(_PLATE_MARK)
 _PLATE = re.compile(
     rf"[{_PROVINCE}]\s?[A-Z](?P<marks>[\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、\-]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}})(?![A-Z0-9])"
