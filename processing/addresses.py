@@ -64,7 +64,7 @@ def _whole(first: str) -> re.Pattern[str]:
     )
 
 
-_FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
+_FIRST = f"(?:[^{_NEVER}{_NOT_FIRST}0-9A-Z]|和(?=平)|开(?=发|封|元)|先(?=农|锋))"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
 _WHOLE_AFTER_LIVES = _whole(f"(?!里有|得|属|离(?!石)|距)[^{_NEVER}0-9A-Z]")

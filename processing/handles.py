@@ -26,7 +26,7 @@ _HANDLE = re.compile(
 _SEARCHED = re.compile(
     r"(?:搜|[您你就]?加(?:我|他|她|一下)|[您你就]加|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
 )
-_NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
+_NOT_HANDLES = re.compile(r"(?:APP|OPEN|UNION|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 # One class for each part, so that a character can be read in one way only.
 _MAIL_MARK = f"[A-Z0-9._%+\\-{DIGIT.strip('[]')}]"
 _MAIL = re.compile(

@@ -11,7 +11,15 @@ from pypinyin.phrases_dict import phrases_dict
 
 from processing.name_context import DOSE, TO_SOMEBODY, Page
 from processing.name_sounds import sounds_in_name, sounds_of
-from processing.name_words import COMPOUND_SURNAMES, FUNCTION_CHARACTERS, PHYSICIANS, SURNAMES, TITLES, WORDS
+from processing.name_words import (
+    COMPOUND_SURNAMES,
+    FUNCTION_CHARACTERS,
+    KIN,
+    PHYSICIANS,
+    SURNAMES,
+    TITLES,
+    WORDS,
+)
 from processing.nicknames import find_called, find_given
 from processing.spoken import fold
 from processing.textspan import TextSpan
@@ -20,7 +28,8 @@ Relation = Literal["patient", "relative"]
 
 _HESITATION = r"[\s，,、。…嗯啊呃额]{1,4}"
 _CALLED_TO = re.compile(
-    r"请[到进来您]|在吗|在不在|[，,\s]?下一[位个]|的(?:药|号|单子|方子|家属|病历|处方|片子|化验|报告|快递)"
+    r"请[到进来您]|在吗|在不在|[，,\s]?下一[位个]|的(?:药|号|单子|方子|家属|病历|处方|片子|化验|报告|快递)|"
+    rf"是(?:我|他|她|您|你|患者|病人)们?家?的?(?:{KIN})"
 )
 _DOT = re.compile("[·・•]")
 
@@ -134,7 +143,7 @@ def _sounds_meant(page: Page, name: _Name, start: int, end: int) -> bool:
     if DOSE.match(page.text, end) or said in PHYSICIANS and not called_by(page, start, end):
         return False
     if len(name.surname) + len(name.given) >= 3:
-        if page.means_person(start, end):
+        if page.means_person(start, end) or called_by(page, start, end) and not page.cuts_word(start, end):
             return True
         binds = _binds(name, said)
         return (
@@ -159,7 +168,8 @@ def _sounds_meant(page: Page, name: _Name, start: int, end: int) -> bool:
         return True
     if page.begins_clause(start) and not page.cuts_word(start, end):
         return not _binds(name, said)
-    return said[0] in SURNAMES and not page.cuts_word(start, end) and not _binds(name, said)
+    surname = said[0] in SURNAMES or said[0] == name.surname
+    return surname and not page.cuts_word(start, end) and not _binds(name, said)
 
 
 def _binds(name: _Name, said: str) -> bool:
