@@ -40,6 +40,10 @@ _BARE = re.compile(
 )
 # Written without a blank between them: CA199CA125.
 _TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
+# All that is said in a turn, in answer to what was asked before: lin55947, sky-661.
+_WHOLE_TURN = re.compile(
+    r"^(?!(?:GB|ISO|YY|ICD)[\-_]?\d)[A-Z]{2,20}[\-_]?[0-9]{3,8}(?=[，,。.！!？?]?\s?$)", re.MULTILINE
+)
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
@@ -62,7 +66,7 @@ def find_handles(text: str) -> list[TextSpan]:
 
 
 def _addresses(text: str) -> Iterator[TextSpan]:
-    for pattern in (_MAIL, _WXID, _BARE):
+    for pattern in (_MAIL, _WXID, _BARE, _WHOLE_TURN):
         for match in pattern.finditer(text):
             if not _TESTS.fullmatch(match[0]):
                 yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")

@@ -21,7 +21,7 @@ _HOTLINE = re.compile(r"12\d{3}|9[56]\d{3}|100(?:00|1[0-9]|86)")
 _LONG = 7
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
-_THINGS = "批号|货号|规格|条形?码|追溯码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码|快递单|运单|物流"
+_THINGS = "批号|货号|规格|条形码|商品条码|追溯码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码|快递单|运单|物流"
 _OF_THINGS = re.compile(rf"(?:{_THINGS})[^，,。]{{0,6}}$")
 _IS_OF_THINGS = re.compile(rf"就?是(?:这个|那个|药的?|商品的?)?(?:{_THINGS})")
 # The beats that an exercise is counted in: 一二三四, 二二三四.
