@@ -60,11 +60,11 @@ def _whole(first: str) -> re.Pattern[str]:
     loose = _LOOSE if first != _FIRST else f"(?(areas){_LOOSE}|(?!))"
     return re.compile(
         f"(?P<areas>{areas})?(?P<named>(?:{behind}(?:{_JOIN}{named})?|{loose}){_JOIN})?"
-        f"(?P<numbers>{_NUMBERS}(?:{_JOIN}{named}(?:{_JOIN}{_NUMBERS})?){{0,2}})?"
+        f"(?P<numbers>{_NUMBERS}(?:{_JOIN}(?:{named}|{_LOOSE})(?:{_JOIN}{_NUMBERS})?){{0,2}})?"
     )
 
 
-_FIRST = f"[^{_NEVER}{_NOT_FIRST}0-9A-Z]"
+_FIRST = f"(?:[^{_NEVER}{_NOT_FIRST}0-9A-Z]|和(?=平)|开(?=发|封|元)|先(?=农|锋))"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
 _WHOLE_AFTER_LIVES = _whole(f"(?!里有|得|属|离(?!石)|距)[^{_NEVER}0-9A-Z]")
@@ -111,11 +111,11 @@ _INSTITUTE = re.compile(
     r"[^，,。\s]{0,12}?(?:医院|中医院|卫生院|卫生所|诊所|药店|同仁堂|大学|学院|研究所|"
     "疾控|公园|地铁|车站|机场|商场|超市|饭店|菜市场|派出所|法院|产的|特产|场)"
 )
-# 从东直门医院转过来的: nobody lives there.
-_FROM_INSTITUTE = re.compile("(?:医院|外院|卫生院|诊所|大学|学院)转?$")
+# 从东直门医院转过来的, 从天坛公园坐地铁过来: nobody lives there.
+_FROM_INSTITUTE = re.compile("(?:医院|外院|卫生院|诊所|大学|学院|公园|动物园|植物园|颐和园|圆明园|长城)转?$")
 _KNOWN_NAME = re.compile("路|大街|胡同|小区|村|家园|花园|公寓|新村|营|庄")
 _GENERIC = re.compile(
-    "^(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|"
+    "^(?!(?:花园|公园|家园)[路街道])(?:农村|山村|城|小区|这个小区|老小区|新小区|同一个?小区|院|大院|本市|城市|外地|"
     "县城|乡镇|村|平房|楼房|宿舍|医院|住院|出院|公园|花园|家园|一楼|[一二三四五六七八九十0-9]+楼|"
     "[一二三四五六七八九十0-9]+层|马路|路|大街|街|道|门|城里|市区|郊区|老城区|病区|学校宿舍|"
     "单位宿舍|公司宿舍|北京市?|省|市|.*[次回过]院|.*医院里?|.*家庭)+$"

@@ -13,7 +13,7 @@ _REACH = 22
 _WECHAT = re.compile(BY_KIND["wechat"].words)
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _TIMES = rf"[两二三四五六2-6]个{DIGIT}"
-_PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT})"
+_PLATE_MARK = rf"(?:{_TIMES}|[A-HJ-NP-Z0-9]|{DIGIT}|叉|[艾埃爱]克斯)"
 _MARK = re.compile(_PLATE_MARK)
 _PLATE = re.compile(
     rf"[{_PROVINCE}]\s?[A-Z](?P<marks>[\s·.•\-,，、的]{{0,2}}{_PLATE_MARK}(?:(?:[\s·,，、\-]|{FILLER}){{0,2}}{_PLATE_MARK}){{2,5}})(?![A-Z0-9])"
@@ -26,7 +26,7 @@ _HANDLE = re.compile(
 _SEARCHED = re.compile(
     r"(?:搜|[您你就]?加(?:我|他|她|一下)|[您你就]加|好友|账号|帐号|备注)(?:的|是|:|一下|个|就是|这个|[\s，,：]){0,3}"
 )
-_NOT_HANDLES = re.compile(r"(?:APP|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
+_NOT_HANDLES = re.compile(r"(?:APP|OPEN|UNION|ID|WECHAT|VX|QQ|CT|MRI|BC|X)+")
 # One class for each part, so that a character can be read in one way only.
 _MAIL_MARK = f"[A-Z0-9._%+\\-{DIGIT.strip('[]')}]"
 _MAIL = re.compile(
@@ -40,6 +40,10 @@ _BARE = re.compile(
 )
 # Written without a blank between them: CA199CA125.
 _TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
+# All that is said in a turn, in answer to what was asked before: lin55947, sky-661.
+_WHOLE_TURN = re.compile(
+    r"^(?!(?:GB|ISO|YY|ICD)[\-_]?\d)[A-Z]{2,20}[\-_]?[0-9]{3,8}(?=[，,。.！!？?]?\s?$)", re.MULTILINE
+)
 _WXID = re.compile(r"WXID_[A-Z0-9_]+")
 
 
@@ -62,7 +66,7 @@ def find_handles(text: str) -> list[TextSpan]:
 
 
 def _addresses(text: str) -> Iterator[TextSpan]:
-    for pattern in (_MAIL, _WXID, _BARE):
+    for pattern in (_MAIL, _WXID, _BARE, _WHOLE_TURN):
         for match in pattern.finditer(text):
             if not _TESTS.fullmatch(match[0]):
                 yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")

@@ -25,7 +25,12 @@ def places(
 
     One character may be another that people mix up with it (程 for 陈); of two only where ``near`` and the other is the same.
     """
-    readings = [sounds_in_name(character, place < surname) for place, character in enumerate(name)]
+    # Of a whole name it is heard too when its surname was misread: 层 or 曾 for 曾, 丹 for 单.
+    misread = len(name) > max(2, surname)
+    readings = [
+        sounds_in_name(character, place < surname) | (sounds_of(character) if misread else frozenset())
+        for place, character in enumerate(name)
+    ]
     for start in range(len(text)):
         at, exact, alike, same = start, True, 0, 0
         for place, character in enumerate(name):

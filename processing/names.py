@@ -11,7 +11,15 @@ from pypinyin.phrases_dict import phrases_dict
 
 from processing.name_context import DOSE, TO_SOMEBODY, Page
 from processing.name_sounds import sounds_in_name, sounds_of
-from processing.name_words import COMPOUND_SURNAMES, FUNCTION_CHARACTERS, PHYSICIANS, SURNAMES, TITLES, WORDS
+from processing.name_words import (
+    COMPOUND_SURNAMES,
+    FUNCTION_CHARACTERS,
+    KIN,
+    PHYSICIANS,
+    SURNAMES,
+    TITLES,
+    WORDS,
+)
 from processing.nicknames import find_called, find_given
 from processing.spoken import fold
 from processing.textspan import TextSpan
@@ -20,7 +28,8 @@ Relation = Literal["patient", "relative"]
 
 _HESITATION = r"[\s，,、。…嗯啊呃额]{1,4}"
 _CALLED_TO = re.compile(
-    r"请[到进来您]|在吗|在不在|[，,\s]?下一[位个]|的(?:药|号|单子|方子|家属|病历|处方|片子|化验|报告|快递)"
+    r"请[到进来您]|在吗|在不在|[，,\s]?下一[位个]|的(?:药|号|单子|方子|家属|病历|处方|片子|化验|报告|快递)|"
+    rf"是(?:我|他|她|您|你|患者|病人)们?家?的?(?:{KIN})"
 )
 _DOT = re.compile("[·・•]")
 
@@ -134,48 +143,59 @@ def _sounds_meant(page: Page, name: _Name, start: int, end: int) -> bool:
     if DOSE.match(page.text, end) or said in PHYSICIANS and not called_by(page, start, end):
         return False
     if len(name.surname) + len(name.given) >= 3:
-        if page.means_person(start, end):
+        if page.means_person(start, end) or called_by(page, start, end) and not page.cuts_word(start, end):
             return True
-        binds = bool(set(said) & FUNCTION_CHARACTERS)
+        binds = _binds(name, said)
         return (
             said not in page.terms
             and not (page.cuts_word(start, end) and (binds or page.crosses(start) and page.crosses(end)))
-            and not (binds and said[0] not in SURNAMES and said[:2] not in COMPOUND_SURNAMES)
+            and not (
+                binds
+                and said[0] not in SURNAMES
+                and said[:2] not in COMPOUND_SURNAMES
+                and not said.startswith(name.surname)
+            )
         )
     if page.means_person(start, end) and not page.cuts_word(start, end):
         return True
     if not page.sounds[end - 1] & sounds_of(name.given[-1]) or not page.sounds[start] & sounds_in_name(
         name.surname, True
     ):
-        return _is_called_nearly(page, start, end)
+        return _is_called_nearly(page, name, start, end)
     if name.given == said[1:] and page.means_nickname(start, end) and not page.cuts_word(start, end):
-        return not set(said) & FUNCTION_CHARACTERS
-    if _is_word_called(page, start, end):
+        return not _binds(name, said)
+    if _is_word_called(page, name, start, end):
         return True
     if page.begins_clause(start) and not page.cuts_word(start, end):
-        return not set(said) & FUNCTION_CHARACTERS
-    return said[0] in SURNAMES and not page.cuts_word(start, end) and not set(said) & FUNCTION_CHARACTERS
+        return not _binds(name, said)
+    surname = said[0] in SURNAMES or said[0] == name.surname
+    return surname and not page.cuts_word(start, end) and not _binds(name, said)
 
 
-def _is_word_called(page: Page, start: int, end: int) -> bool:
+def _binds(name: _Name, said: str) -> bool:
+    """Whether ``said`` holds a character that binds a sentence together and that the name is not written with."""
+    return not FUNCTION_CHARACTERS.isdisjoint(set(said) - set(name.surname + name.given))
+
+
+def _is_word_called(page: Page, name: _Name, start: int, end: int) -> bool:
     """A word that sounds like the name and begins with a surname, where somebody is called: 万方请到三诊室."""
     said = page.text[start:end]
     return (
         said[0] in SURNAMES
         and said not in page.terms
-        and not set(said) & FUNCTION_CHARACTERS
+        and not _binds(name, said)
         and not page.cuts_word(start, end, itself=False)
         and page.begins_clause(start)
         and (called_by(page, start, end) or _CALLED_TO.match(page.text, end) is not None)
     )
 
 
-def _is_called_nearly(page: Page, start: int, end: int) -> bool:
+def _is_called_nearly(page: Page, name: _Name, start: int, end: int) -> bool:
     """Two characters of which one only nearly sounds so (程静 for 陈静), where a person does or is called something."""
     said = page.text[start:end]
     return (
         (said[0] in SURNAMES or page.begins_clause(start))
-        and not set(said) & FUNCTION_CHARACTERS
+        and not _binds(name, said)
         and not page.cuts_word(start, end)
         and (
             page.means_nickname(start, end)

@@ -21,9 +21,11 @@ _HOTLINE = re.compile(r"12\d{3}|9[56]\d{3}|100(?:00|1[0-9]|86)")
 _LONG = 7
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _WRITTEN_DAY = re.compile(r"(?:19|20)\d\d[\-/.]\d{1,2}[\-/.]\d{1,2}(?!\d)")
-_OF_THINGS = re.compile(
-    r"(?:批号|货号|规格|条形码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码)[^，,。]{0,6}$"
-)
+_THINGS = "批号|货号|规格|条形码|商品条码|追溯码|文号|准字|国标|GB|YY|ISO|标准|型号|序列号|书号|ISBN|订单|编码|快递单|运单|物流"
+_OF_THINGS = re.compile(rf"(?:{_THINGS})[^，,。]{{0,6}}$")
+_IS_OF_THINGS = re.compile(rf"就?是(?:这个|那个|药的?|商品的?)?(?:{_THINGS})")
+# The beats that an exercise is counted in: 一二三四, 二二三四.
+_COUNTING = re.compile("1234(?:5678)?(?:[2-8]234(?:5678)?)+")
 _OF_BLOOD = re.compile(
     r"(?:抗原|抗体|蛋白|计数|细胞|定量|载量|滴度|激素|[酶酸肽]|二聚体|DNA|BNP|PSA|CA|CEA|AFP)(?:[是为到高有了:：\s，,]|查了?|升到){0,3}$"
 )
@@ -40,7 +42,7 @@ _LETTER = re.compile(rf"(?!{FILLER})\w")
 _DATED_GAP = re.compile(rf"[年月日号]?{GAP}")
 _TAIL = re.compile("(?:尾号|末尾|区号|(?:最后|后面|[后末])的?[三四五六几]位|尾数)")
 _TAIL_DIGITS = 3
-_LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_ ]?$")
+_LETTERS = re.compile(r"(?<![A-Z])[A-Z][A-Z0-9]{0,4}[\-_. ]?$")
 # Behind it, a last digit that was heard as another word is one too: 三二吧.
 _LETTERS_AFTER = re.compile(
     rf"[\-_]?[A-Z0-9]{{1,8}}(?:[\-_][A-Z0-9]{{1,8}})?|(?<=[零一二三四五六七八九]){SLIP}(?=[，,。、；;！!？?\s]|$)"
@@ -109,10 +111,12 @@ def _is_long(text: str, run: Run) -> bool:
         and size >= (2.5 if _is_read_out(text, run) else 3) * run.groups
         and not _DAY.fullmatch(run.digits)
         and run.digits not in "1234567890"
+        and not _COUNTING.fullmatch(run.digits)
         and "/" not in (text[run.start - 1 : run.start], text[run.end : run.end + 1])
         and not UNIT.match(text, run.end)
         and not _WRITTEN_DAY.match(text, run.start)
         and not _OF_THINGS.search(text[max(0, run.start - 10) : run.start])
+        and not _IS_OF_THINGS.match(text, run.end)
         and not (len(run.parts[0]) < 4 and "A" <= text[run.start - 1 : run.start] <= "Z")  # B12
         and not _OF_BLOOD.search(text[max(0, run.start - 8) : run.start])
     )
@@ -230,7 +234,8 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
         goes = _goes(text, [run for run in runs if begin <= run.start < until], begin, label)
         least = _TAIL_DIGITS if goes and _TAIL.search(text, match.start(), goes[0].start) else label.least
         digits = "".join(go.digits for go in goes)
-        if label.kind == "phone" and _HOTLINE.fullmatch(digits) and least != _TAIL_DIGITS:
+        hotlines = all(_HOTLINE.fullmatch(go.digits) for go in goes)
+        if label.kind == "phone" and hotlines and least != _TAIL_DIGITS:
             continue
         if len(digits) >= least:
             yield from _joined(text, goes, label.kind, 0.7, "announced")
