@@ -23,6 +23,7 @@ UNPLUGGED_S = 5.0
 BLOWS = ["input"] * 36 + ["station"] * 7 + ["core"] * 7
 
 
+@pytest.mark.quiet
 def test_after_fifty_kills_in_one_session_every_second_outside_the_gaps_is_in_the_archive(
     tmp_path: Path,
 ) -> None:
