@@ -10,14 +10,14 @@ from config.settings import VisionSettings
 from processing.detectors import iou
 from processing.frames import Picture
 from processing.geometry import Box
-from processing.recognise import DOUBT, distance_to
+from processing.recognise import DOUBT, LOOK_HEIGHT_PX, LOOK_SCORE, distance_to
 from processing.suspects import Moment, moment_of
 from processing.tracks import Track
 
 # A detection that lies over a kept face by this much (IoU) is that face; one beside it is not excused.
 KEPT_IOU = 0.2
-# A kept face is compared with the templates this often, when a detector is this sure of it and it is this high.
-COMPARE_EVERY_S, COMPARE_SCORE, COMPARE_HEIGHT_PX = 4.0, 0.6, 48
+# A kept face is compared with the templates this often, when a detector is sure of it and it is high enough.
+COMPARE_EVERY_S = 4.0
 # So many comparisons in a row beyond doubt make a stranger: a single one may be a turned head.
 STRANGE_IN_A_ROW = 2
 
@@ -37,10 +37,10 @@ class Guests:
         self.strangers: list[Moment] = []
 
     def meet(self, picture: Picture, found: Sequence[tuple[Box, float]]) -> None:
-        sure = np.asarray([box for box, score in found if score >= COMPARE_SCORE], float).reshape(-1, 4)
+        sure = np.asarray([box for box, score in found if score >= LOOK_SCORE], float).reshape(-1, 4)
         for track in self._kept:
             box = track.box_at(picture.index)
-            if box is None or picture.index < self._due[track.id] or box[3] - box[1] < COMPARE_HEIGHT_PX:
+            if box is None or picture.index < self._due[track.id] or box[3] - box[1] < LOOK_HEIGHT_PX:
                 continue
             if (iou(sure, np.asarray(box)) > KEPT_IOU).any():
                 self._due[track.id] = picture.index + self._pause

@@ -6,6 +6,7 @@ Encodings of anybody else exist in memory while they are compared: they are not 
 from __future__ import annotations
 
 import importlib.util
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -30,7 +31,7 @@ from processing.tracks import Track
 Encoding = NDArray[np.float64]
 
 # A look is taken when the detector is this sure and the face this high ...
-SURE_SCORE, LEAST_HEIGHT_PX = 0.6, 48
+LOOK_SCORE, LOOK_HEIGHT_PX = 0.6, 48
 # ... and somebody can be known by it when there is this much structure and contrast in it: of an audience in the dark and of
 # blurred faces (structure 0 to 14) the network tells only that they are dark or blurred, and ten strangers among them lay
 # 0.1 to 0.35 apart; noise alone makes structure, but no contrast (1 to 5; good faces 14 and more).
@@ -136,29 +137,30 @@ def _compare(
 
 
 class _Judge:
-    """Weighs the looks of one track against the templates; encodings last until it cannot be anybody enrolled."""
+    """Weighs the looks of one track against the templates; of encodings it holds the few last ones."""
 
     def __init__(self, templates: Iterable[Encoding], looks: int, settings: VisionSettings) -> None:
         self._templates = list(templates)
         self._near = settings.keep_distance
         self._possible = [True] * len(self._templates)
-        self._heard: list[Encoding] = []
-        self._poor = self._poor_in_a_row = 0
-        self._looks = looks
+        self._last: deque[Encoding] = deque(maxlen=LOOKS_TOGETHER)
+        self._poor_in_a_row = 0
+        self._looks_left = looks
 
     def hear(self, encoding: Encoding) -> None:
-        self._heard.append(encoding)
+        self._looks_left -= 1
         self._poor_in_a_row = 0
-        together = np.mean(self._heard[-LOOKS_TOGETHER:], axis=0)
+        self._last.append(encoding)
+        together = np.mean(self._last, axis=0)
         for number, template in enumerate(self._templates):
             self._possible[number] &= _distance(template, encoding) <= self._near + DOUBT
-            if len(self._heard) >= LOOKS_TOGETHER:
+            if len(self._last) == LOOKS_TOGETHER:
                 self._possible[number] &= _distance(template, together) <= self._near
         self._forget_when_settled()
 
     def pass_over(self) -> None:
         """A look that is too poor tells nothing; where several are, somebody else may be."""
-        self._poor += 1
+        self._looks_left -= 1
         self._poor_in_a_row += 1
         if self._poor_in_a_row >= POOR_IN_A_ROW:
             self._possible = [False] * len(self._templates)
@@ -166,7 +168,7 @@ class _Judge:
 
     def _forget_when_settled(self) -> None:
         if self.settled:
-            self._heard.clear()
+            self._last.clear()
 
     @property
     def settled(self) -> bool:
@@ -175,8 +177,7 @@ class _Judge:
 
     @property
     def agrees(self) -> bool:
-        heard = len(self._heard)
-        return not self.settled and heard + self._poor >= self._looks and heard >= LOOKS_TOGETHER
+        return not self.settled and self._looks_left <= 0 and len(self._last) == LOOKS_TOGETHER
 
 
 def _longest_gap(frames: Sequence[int]) -> int:
@@ -197,7 +198,7 @@ def _sure_looks(track: Track, unseen_frames: float) -> list[Seen]:
     sure = [
         look
         for look in track.looks
-        if look.score >= SURE_SCORE and look.box[3] - look.box[1] >= LEAST_HEIGHT_PX
+        if look.score >= LOOK_SCORE and look.box[3] - look.box[1] >= LOOK_HEIGHT_PX
     ]
     marks = [track.first_frame, *(look.frame for look in sure), track.last_frame]
     if len(sure) < LOOKS_TOGETHER or _longest_gap(marks) > unseen_frames:

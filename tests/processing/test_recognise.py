@@ -15,7 +15,7 @@ from config.settings import VisionSettings
 from processing.detectors import open_detector
 from processing.faces import Detections, detect_faces
 from processing.media import no_progress
-from processing.recognise import DOUBT, SURE_SCORE, _Judge, keep_enrolled, make_template
+from processing.recognise import DOUBT, LOOK_SCORE, _Judge, keep_enrolled, make_template
 from processing.tracks import Track, link
 from tests.processing import clips
 
@@ -159,7 +159,7 @@ def judged(looks: list[np.ndarray | None]) -> bool:
             judge.pass_over()
         else:
             judge.hear(encoding)
-    assert not judge.settled or not judge._heard, "encodings that nobody needs any more are kept"
+    assert not judge.settled or not judge._last, "encodings that nobody needs any more are kept"
     return judge.agrees
 
 
@@ -213,7 +213,7 @@ def test_nobody_is_recognised_in_the_dark(tmp_path: Path, expert_template: bytes
 
     dark = clips.write_clip(tmp_path / "dark.mp4", dim())
     tracks = link(detect_faces(dark, open_detector(SETTINGS), SETTINGS, no_progress))
-    assert any(look.score >= SURE_SCORE for track in tracks for look in track.looks)
+    assert any(look.score >= LOOK_SCORE for track in tracks for look in track.looks)
     judged_tracks = keep_enrolled(dark, tracks, [expert_template], SETTINGS, no_progress)
     assert {track.decision for track in judged_tracks} == {"blur"}
 

@@ -20,9 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from tests.chaos.capture.devices import FPS, LOOP_S, RATE_HZ
+from tests.chaos.capture.devices import FPS, RATE_HZ
 from tests.chaos.capture.house import TRACKS, House, house
-from tests.chaos.capture.proof import BRIEF_S, SEEDS, Evidence, Moment, opened, pictures, place, samples
+from tests.chaos.capture.proof import (
+    BRIEF_S,
+    SEEDS,
+    Evidence,
+    Moment,
+    opened,
+    pictures,
+    place,
+    samples,
+    unwrapped,
+)
 
 DRIFT_PPM = {"desk": 40.0, "expert": -60.0, "patient": 100.0}
 QUARTER_S = 900.0
@@ -84,7 +94,7 @@ def _off_s(moments: list[Moment], track: str, zero_s: float) -> np.ndarray[Any, 
     """How much later than in the session each moment was sent, when the session began ``zero_s`` on the true clock."""
     rate = 1 + DRIFT_PPM[track] * 1e-6
     apart = np.array([each.sent_s - (each.at_s + zero_s) * rate for each in moments])
-    return ((apart + LOOP_S / 2) % LOOP_S - LOOP_S / 2) / rate
+    return unwrapped(apart) / rate
 
 
 def _worst_ms(moments: list[Moment], off_s: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:

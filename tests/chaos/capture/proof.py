@@ -96,7 +96,7 @@ def prove(evidence: Evidence, folder: Path, *, first_s: float = 4.0) -> dict[str
         pieces = evidence.of(track)
         _in_order(track, pieces)
         figures |= _covered(track, pieces, evidence, first_s)
-        late_s = np.abs((_differences(found) - zero_s + LOOP_S / 2) % LOOP_S - LOOP_S / 2)
+        late_s = np.abs(unwrapped(_differences(found) - zero_s))
         allowed_s = np.array([_allowed_s(pieces, each.at_s) for each in found])
         worst = int((late_s / allowed_s).argmax())
         figures[f"{track}_worst_s"] = round(float(late_s[allowed_s == IN_SYNC_S].max(initial=0.0)), 4)
@@ -119,7 +119,7 @@ class Moment(NamedTuple):
 def _differences(moments: Sequence[Moment]) -> NDArray[np.float64]:
     """Senders' time less session's time, unwrapped to lie about the first one."""
     apart = np.array([each.sent_s - each.at_s for each in moments])
-    return (apart - apart[0] + LOOP_S / 2) % LOOP_S - LOOP_S / 2 + apart[0] % LOOP_S
+    return unwrapped(apart - apart[0]) + apart[0] % LOOP_S
 
 
 def _moments(evidence: Evidence, track: str) -> list[Moment]:
@@ -210,7 +210,7 @@ def _joined_pictures(evidence: Evidence, zero_s: float, folder: Path) -> None:
     times = [at_s for at_s, _ in shown]
     assert times == sorted(set(times)), "pictures out of order"
     for at_s, number in shown:
-        off_s = _off(number / FPS - zero_s - (at_s + pieces[0].start_s + late_s))
+        off_s = unwrapped(number / FPS - zero_s - (at_s + pieces[0].start_s + late_s))
         assert abs(off_s) <= _allowed_s(pieces, at_s + pieces[0].start_s + late_s) + 0.5 / FPS, (
             f"joined: the picture at {at_s:.3f} s lies {off_s * 1000:.0f} ms off"
         )
@@ -234,7 +234,8 @@ def _joined_sound(evidence: Evidence, track: str, zero_s: float, folder: Path) -
             assert score.max() > 0.5, f"{track}: what was said at {at_s:.2f} s is not heard there"
 
 
-def _off(apart_s: float) -> float:
+def unwrapped(apart_s: Any) -> Any:
+    """Seconds that went around the senders' loop any number of times, as near to 0 as that allows."""
     return (apart_s + LOOP_S / 2) % LOOP_S - LOOP_S / 2
 
 
