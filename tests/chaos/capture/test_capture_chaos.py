@@ -17,13 +17,12 @@ from tests.chaos.capture.house import TRACKS, house, pause_s
 from tests.chaos.capture.proof import BRIEF_S, Evidence, opened, prove
 from tests.chaos.clinic import until
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.quiet]
 SEED = 20_261_124
 UNPLUGGED_S = 5.0
 BLOWS = ["input"] * 36 + ["station"] * 7 + ["core"] * 7
 
 
-@pytest.mark.quiet
 def test_after_fifty_kills_in_one_session_every_second_outside_the_gaps_is_in_the_archive(
     tmp_path: Path,
 ) -> None:
