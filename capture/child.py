@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from capture.attention import Attention
 from capture.rig import last_words
 from capture.sources import Opening
 from config.lifeline import ended_with_us
@@ -30,7 +30,7 @@ class Child:
         self.stamps, stamps_end = _pipe()
         # Unnamed, so that an address in ffmpeg's words is never left on the disk.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child is
-        self._kill_at: float | None = None
+        self._asked: Attention | None = None
         try:
             opening = command(f"pipe:{stamps_end}")
             with opening.fed() as stdin:
@@ -63,16 +63,12 @@ class Child:
         """The exit status; None while it runs."""
         return self._process.poll()
 
-    @property
-    def was_asked(self) -> bool:
-        return self._kill_at is not None
-
     def end(self, patience_s: float) -> None:
-        """Ask it once to close its file and end; called again after ``patience_s``, kill it."""
-        if self._kill_at is None:
-            self._kill_at = time.monotonic() + patience_s
+        """Ask it once to close its file and end; called again and again, kill it when ``patience_s`` were watched."""
+        if self._asked is None:
+            self._asked = Attention()
             self._process.send_signal(signal.SIGTERM)
-        elif time.monotonic() >= self._kill_at:
+        elif self._asked.look() >= patience_s:
             self._process.kill()
 
     def last_words(self) -> str:

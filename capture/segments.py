@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 CLOSED_LIST = "closed.csv"
 CLOCK_LIST = "clock.csv"
 
-Reason = Literal["pause", "stalled", "died", "station"]
+Reason = Literal["pause", "late", "stalled", "died", "station"]
 
 
 @dataclass(frozen=True)

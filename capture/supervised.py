@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import structlog
 
+from capture.attention import Attention
 from capture.child import Child
 from capture.clock import DeviceClock
 from capture.commands import Plan, command_of, has_stamps, is_live, is_paced
@@ -37,6 +38,7 @@ from capture.tap import Tap
 STALL_S = 2.0
 KEYFRAMES_STALL_S = 5.0  # where only a picture a second says that data come
 START_S = 8.0  # for a device to deliver its first data
+PROMPT_S = 4.0  # what a session lacks of an input that took longer for it is a gap
 CLOSING_S = 2.0  # for a child that was asked to close its file
 STALLED_CLOSING_S = 0.4  # one that hangs will hardly close anything
 LONGEST_BACKOFF_S = 2.0
@@ -72,6 +74,8 @@ class Supervised:
         self._ending: Literal["", "stop", "pause", "stalled"] = ""
         self._spawned = self._failures = 0
         self._next_try = 0.0
+        self._silence = Attention()
+        self._heard: float | None = None
 
     @property
     def pending(self) -> bool:
@@ -88,12 +92,12 @@ class Supervised:
         elif paused:
             self.hole = "pause"
         elif time.monotonic() >= self._next_try:
-            self._next_try = time.monotonic() + LONGEST_BACKOFF_S  # unless the start succeeds
             self._start(job)
 
     def not_started(self, detail: str) -> None:
-        """The last look raised; the next one but a few tries again."""
+        """The last look raised; one after a while tries again."""
         self.detail, self.restarts = detail, self.restarts + 1
+        self._try_later(self._failures + 1)
         self.disk_full = self.disk_full or NO_SPACE in detail
         if self.hole is None:
             self.hole = "died"
@@ -117,10 +121,14 @@ class Supervised:
         if not is_paced(self.device):
             return False
         last = run.tap.last_data
+        if last != self._heard:
+            self._heard = last
+            self._silence.renew()
+        silent_s = self._silence.look()
         if last is None:
-            return run.job.now_s() - run.spawned_s > START_S
+            return silent_s > START_S
         fine = isinstance(self.device, Microphone) or has_stamps(self.device, run.plan)
-        return time.monotonic() - last > (STALL_S if fine else KEYFRAMES_STALL_S)
+        return silent_s > (STALL_S if fine else KEYFRAMES_STALL_S)
 
     def _start(self, job: Job) -> None:
         if not is_paced(self.device) and self.pending:
@@ -142,6 +150,7 @@ class Supervised:
         on_shown = self._on_shown or (lambda _shown: None)
         tap = Tap(self.device, (child.out, child.stamps), clock, job.now_s, on_shown, share)
         self.run = Run(job, plan, child, tap, clock, fixed_s, now_s, self.hole, lines)
+        self._silence, self._heard = Attention(), None
         self._spawned += 1
         if lines is not None:
             self._runs.append(self.run)
@@ -195,10 +204,13 @@ class Supervised:
             ):  # after a pause nothing has been closed yet: to the viewer it still lasts
                 self.hole = "stalled" if why else "died"
             self.restarts += 1
-            self._failures = 0 if run.has_data and lived_s > STEADY_S else self._failures + 1
-            self._next_try = time.monotonic() + min(LONGEST_BACKOFF_S, 0.1 * 2.0**self._failures)
+            self._try_later(0 if run.has_data and lived_s > STEADY_S else self._failures + 1)
             _log.warning("input_restarts", input=self.device.name, detail=self.detail, restarts=self.restarts)
         run.ended = True
+
+    def _try_later(self, failures: int) -> None:
+        self._failures = failures
+        self._next_try = time.monotonic() + min(LONGEST_BACKOFF_S, 0.1 * 2.0**failures)
 
     def _has_simply_ended(self, run: Run, lived_s: float) -> bool:
         if self.device.input == "file" or not is_paced(self.device):
@@ -240,10 +252,8 @@ class Supervised:
         ):  # on a full disk the segment itself is whole, and the journal has the rest
             write_place(folder, place)
         segment = sealed_off(self.device.name, closed, folder / closed.name, place)
-        if run.reason is not None and not run.gap_told:
-            begins_s = run.begins_s(segment)
-            from_s = run.job.from_s if self.end_s is None else self.end_s
-            on_gap(Gap(self.device.name, from_s, max(from_s, begins_s), run.reason))
+        if not run.gap_told and (gap := self._gap_before(run, segment)) is not None:
+            on_gap(gap)
             self.gaps += 1
         run.gap_told = True
         on_segment(segment)
@@ -252,6 +262,14 @@ class Supervised:
         self.end_s = round(segment.start_s + segment.duration_s, 6)
         run.handed_s += segment.duration_s
         run.handed += 1
+
+    def _gap_before(self, run: Run, segment: Segment) -> Gap | None:
+        """What is missing before the first segment of a run."""
+        begins_s = run.begins_s(segment)
+        from_s = run.job.from_s if self.end_s is None else self.end_s
+        late = self.end_s is None and begins_s - from_s > PROMPT_S
+        reason = run.reason or ("late" if late else None)
+        return reason and Gap(self.device.name, from_s, max(from_s, begins_s), reason)
 
     def last_gap(self, job: Job) -> Gap | None:
         """What is missing at the end of a session."""

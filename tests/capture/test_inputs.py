@@ -273,6 +273,25 @@ def test_a_network_camera_that_falls_silent_is_started_again_while_the_microphon
     assert gap.to_s - gap.from_s < 6
 
 
+def test_what_a_session_lacks_of_a_microphone_that_was_slow_to_begin_is_a_gap(
+    tmp_path: Path, started: Callable[[Rig], Inputs], told: Told
+) -> None:
+    place = tmp_path / "room"
+    place.mkdir()
+    with room(place, sound_late_s=4.4) as (video, audio):
+        inputs = started(
+            Rig(
+                camera=(Camera(name="desk", role="desk", input="rtsp", source=video.url, codec="copy"),),
+                microphone=(Microphone(name="expert", role="expert", input="rtsp", source=audio.url),),
+            )
+        )
+        wait_until(lambda: bool(told.of("expert")), 20)
+        assert {each.restarts for each in inputs.states().values()} == {0}
+    (gap,) = told.gaps
+    assert gap == Gap("expert", 0.0, told.of("expert")[0].start_s, "late")
+    assert gap.to_s > 4.4
+
+
 def test_a_child_that_hangs_is_replaced_within_three_seconds_and_the_gap_is_told(
     tmp_path: Path, started: Callable[[Rig], Inputs], told: Told
 ) -> None:

@@ -227,6 +227,9 @@ def house(
         station.start()
         station.wait()
         yield House(archive, core, station, devices, clock, visit, home)
+    except BaseException:
+        print(station.log.read_text()[-20_000:])
+        raise
     finally:
         station.end()
         core.end()

@@ -55,6 +55,7 @@ class Piece(NamedTuple):
 class Hole(NamedTuple):
     from_s: float
     to_s: float
+    reason: str
 
 
 @dataclass
@@ -68,6 +69,14 @@ class Evidence:
     def of(self, track: str) -> list[Piece]:
         return [each for each in self.pieces if each.track == track]
 
+    @property
+    def interruptions(self) -> dict[str, list[Hole]]:
+        """The holes after an input had begun: how soon it begins is a matter of how busy the machine is."""
+        found = {
+            track: [each for each in holes if each.reason != "late"] for track, holes in self.holes.items()
+        }
+        return {track: holes for track, holes in found.items() if holes}
+
 
 def opened(house: Any, folder: Path) -> Evidence:
     """Everything the core keeps of the only recording, opened with the core's vault."""
@@ -79,7 +88,7 @@ def opened(house: Any, folder: Path) -> Evidence:
         pieces.append(Piece(each.track, each.index, each.start_s, each.duration_s, path))
     holes: dict[str, list[Hole]] = {}
     for gap in house.notes("gap"):
-        holes.setdefault(gap["track"], []).append(Hole(gap["from_s"], gap["to_s"]))
+        holes.setdefault(gap["track"], []).append(Hole(gap["from_s"], gap["to_s"], gap["reason"]))
     ends = [end["at_s"] for end in house.notes("end")]  # a full disk takes no note
     return Evidence(pieces, holes, min(ends, default=max(each.end_s for each in pieces)))
 

@@ -20,6 +20,7 @@ from tests.chaos.clinic import until
 pytestmark = [pytest.mark.alone, pytest.mark.quiet]
 SEED = 20_261_124
 UNPLUGGED_S = 5.0
+STOOD_STILL_S = 3.0  # longer than a device may be silent
 BLOWS = ["input"] * 36 + ["station"] * 7 + ["core"] * 7
 
 
@@ -82,8 +83,8 @@ def test_an_unplugged_input_leaves_a_gap_in_its_true_place_and_the_others_none(t
         room.stop()
         evidence = opened(room, tmp_path)
     prove(evidence, tmp_path)
-    assert set(evidence.holes) == {"expert"}
-    (hole,) = evidence.holes["expert"]
+    assert set(evidence.interruptions) == {"expert"}
+    (hole,) = evidence.interruptions["expert"]
     assert hole.from_s == pytest.approx(begun_s, abs=1.1)  # at most the segment that was open
     assert ended_s - 0.1 < hole.to_s < ended_s + 3  # started again within three seconds
 
@@ -111,8 +112,29 @@ def test_a_core_that_was_away_for_the_whole_session_gets_all_of_it_over_a_hostil
         room.core.start()
         evidence = opened(room, tmp_path)
         prove(evidence, tmp_path)
-        assert not any(evidence.holes.values())
+        assert not evidence.interruptions
         assert lines[0].met.total() > lines[0].met["none"]
+
+
+def test_a_machine_that_stands_still_for_a_while_restarts_no_input_and_loses_nothing(tmp_path: Path) -> None:
+    with house(tmp_path) as room:
+        room.record()
+        room.let_record(2)
+        assert room.station.process is not None
+        frozen = [room.station.process.pid, *room.station.children()]
+        for _ in range(2):
+            for each in frozen:
+                os.kill(each, signal.SIGSTOP)
+            pause_s(STOOD_STILL_S)
+            for each in frozen:
+                os.kill(each, signal.SIGCONT)
+            pause_s(1.0)
+        room.let_record(10)
+        restarts = [each["restarts"] for each in room.state()["inputs"].values()]
+        room.stop()
+        evidence = opened(room, tmp_path)
+    prove(evidence, tmp_path)
+    assert restarts == [0, 0, 0] and not evidence.interruptions
 
 
 def test_a_wall_clock_that_is_set_forth_and_back_moves_and_loses_nothing(tmp_path: Path) -> None:
