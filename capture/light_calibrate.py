@@ -17,15 +17,16 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from capture.light_camera import SRGB_TO_XYZ, STATED_AT_K
+from capture.light_camera import SRGB_TO_XYZ, STATED_AT_K, to_xyz
 from capture.light_card import Card, Floats, Pictures, Response, Unusable, cut, find_card
 from capture.light_chart import NEUTRAL, Chart, neutral_lightness, surfaces
 from capture.light_model import SPECTRUM_NM, Model, White, beside_card, model_from
+from capture.light_own import compare
 from capture.light_reference import Meter, cct_of, spectra_of, white_of
 from capture.light_response import find_response
 from capture.light_sensitivity import BELIEVED, Sight, log_likelihood
-from capture.light_setup import Calibration, Light, Region, Row
-from capture.spectrum import GRID_NM, observer, on_grid
+from capture.light_setup import Calibration, Light, OwnLight, Region, Row
+from capture.spectrum import GRID_NM, observer, on_grid, whites_of
 from config.errors import CalibrationRejected
 
 CHART_ERROR_MAX = 0.12
@@ -70,7 +71,8 @@ class Calibrated:
     """The calibration and how well it fits: rms error of the response, of the chart's 24 patches, of the lux.
 
     ``chart_error`` is what no matrix explains: how far the camera is from seeing as the eye does.
-    ``cct_uncertainty_k`` and ``lux_uncertainty`` are a check's, expanded, under the light of the last view.
+    ``cct_uncertainty_k`` (at 4500 K) and ``lux_uncertainty`` are a check's, expanded, under lamps that look like that of
+    the last view without being it; ``own_cct_uncertainty_k`` and ``own_lux_uncertainty`` under that lamp itself.
     """
 
     calibration: Calibration
@@ -80,6 +82,8 @@ class Calibrated:
     assumed_light: str | None
     cct_uncertainty_k: float
     lux_uncertainty: float
+    own_cct_uncertainty_k: float
+    own_lux_uncertainty: float
 
 
 def calibrate(
@@ -134,8 +138,15 @@ def calibrate(
         chart=chart,
         seen=fit.seen,
         spectra=fit.spectra,
+        own=tuple(
+            _own(view.meter, white, card, level / (np.pi * k), lux_error or 0.0)
+            for view, white, card, level in zip(views, whites, cards, levels, strict=True)
+        ),
         calibrated_on=datetime.now(UTC).date(),
     )
+    own = compare(cards[-1], setup.own[-1:], to_xyz(setup))
+    if own is None:
+        raise CalibrationRejected(flaw="not_white", detail="–")
     return Calibrated(
         setup,
         response_error,
@@ -144,6 +155,22 @@ def calibrate(
         fit.assumed,
         float(np.hypot(setup.cct_uncertainty_k, fit.model_k)),
         float(np.hypot(setup.lux_uncertainty, fit.model_lux)),
+        own.cct_uncertainty_k,
+        own.luminance_uncertainty,
+    )
+
+
+def _own(meter: Meter, white: Floats, card: Card, luminance: float, lux_error: float) -> OwnLight:
+    """``luminance`` of the card, in the unit of k."""
+    duv = float(whites_of(white[None])[0][1])
+    red, green, blue = (float(f"{value:.6g}") for value in card.mean / luminance)
+    return OwnLight(
+        card=(red, green, blue),
+        cct_k=meter.cct_k,
+        duv=round(duv, 6),
+        lux_uncertainty=min(0.99, float(np.hypot(meter.lux_uncertainty, lux_error))),
+        cct_uncertainty_k=meter.cct_uncertainty_k,
+        duv_uncertainty=METER_DUV if meter.is_white_known else float(np.hypot(METER_DUV, UNKNOWN_DUV[1])),
     )
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from capture.light_card import WITNESS_SPREAD, Card, Floats, Pictures, Unusable, find_card, shares_of
 from capture.light_chart import NEUTRAL, Chart
 from capture.light_drift import is_tint_drifting
-from capture.light_model import White, model_from
+from capture.light_model import White, beside_card, model_from
+from capture.light_own import compare, patches_apart_of
 from capture.light_setup import Calibration, Light
 from capture.spectrum import whites_of
 from config.errors import CalibrationRejected
@@ -56,8 +57,9 @@ def read_card(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], light: 
             raise Unusable("no_card")
     if light.surroundings and is_tint_drifting(pictures[0], setup.response):
         raise Unusable("mixed_light")
+    chart = _chart(pictures, setup)
     if setup.seen:
-        lux, lux_spread, colour = _by_model(pictures, card, setup, light.reflectance)
+        lux, lux_spread, colour = _by_model(card, chart, setup, light.reflectance)
     else:
         matrix = to_xyz(setup)
         lux, lux_spread = _lux(card, matrix, setup, light.reflectance)
@@ -67,17 +69,53 @@ def read_card(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], light: 
     if not CCT_RANGE_K[0] < colour[0] < CCT_RANGE_K[1]:
         raise Unusable("not_white")
     cct_k, duv, cct_spread_k, duv_spread = (float(value) for value in colour)
+    found = CameraReading(lux, lux_spread, cct_k, duv, cct_spread_k, duv_spread)
+    return _beside_own(found, card, chart, setup, light.reflectance)
+
+
+def _beside_own(
+    found: CameraReading, card: Card, chart: Chart | None, setup: Calibration, reflectance: float
+) -> CameraReading:
+    """What a comparison with the calibration's own light tells instead, as far as this light looks like that one.
+
+    Where the model, which takes a chart into account, denies it, the model stands.
+    """
+    compared = compare(card, setup.own, to_xyz(setup), _patches_apart(card, chart, setup))
+    if compared is None:
+        return found
+    lux = _illuminance(compared.luminance, setup, reflectance)
+    values = np.array([lux, compared.cct_k, compared.duv])
+    spreads = np.array(
+        [lux * compared.luminance_uncertainty, compared.cct_uncertainty_k, compared.duv_uncertainty]
+    )
+    model = np.array([found.lux, found.cct_k, found.duv])
+    model_spreads = np.array([found.lux_uncertainty, found.cct_uncertainty_k, found.duv_uncertainty])
+    if (np.abs(values - model) > np.hypot(spreads, model_spreads)).any():
+        return found
+    share = compared.share
+    lux, cct_k, duv = (share * values + (1 - share) * model).tolist()
+    lux_spread, cct_spread_k, duv_spread = (share * spreads + (1 - share) * model_spreads).tolist()
     return CameraReading(lux, lux_spread, cct_k, duv, cct_spread_k, duv_spread)
 
 
+def _patches_apart(card: Card, chart: Chart | None, setup: Calibration) -> list[float]:
+    """Of each view of the calibration; nothing where there is no chart to compare."""
+    if chart is None or len(setup.seen) != len(setup.own):
+        return []
+    patches = chart.light(setup.response)
+    noise = chart.spread(setup.response) / patches
+    values = np.vstack([card.mean, patches])
+    values = beside_card(values[None], np.isfinite(values))[0]
+    views = [np.array(each).reshape(25, 3) for each in setup.seen]
+    return [patches_apart_of(values, noise, np.where(each > 0, each, np.nan)) for each in views]
+
+
 def _by_model(
-    pictures: Pictures, card: Card, setup: Calibration, reflectance: float
+    card: Card, chart: Chart | None, setup: Calibration, reflectance: float
 ) -> tuple[float, float, Floats]:
     """Illuminance and its expanded uncertainty, lx; CCT, Duv and theirs (4,)."""
-    white = _white(pictures, card, setup)
-    lux = float(
-        np.pi * setup.k * white.xyz[1] * setup.f_number**2 / (setup.exposure_s * setup.iso) / reflectance
-    )
+    white = _white(card, chart, setup)
+    lux = _illuminance(float(white.xyz[1]), setup, reflectance)
     lux_spread = lux * float(np.hypot(setup.lux_uncertainty, white.luminance))
     cct_k, duv = whites_of(white.xyz[None])[0]
     mired = np.hypot(white.mired, setup.cct_uncertainty_k * 1e6 / STATED_AT_K**2)
@@ -85,13 +123,12 @@ def _by_model(
     return lux, lux_spread, np.array([cct_k, duv, cct_spread_k, np.hypot(white.duv, setup.duv_uncertainty)])
 
 
-def _white(pictures: Pictures, card: Card, setup: Calibration) -> White:
+def _white(card: Card, chart: Chart | None, setup: Calibration) -> White:
     """By the chart too where it is in view, and looks as it may under some light; else by the card alone."""
     model = model_from(setup.seen, setup.spectra)
     values, spread = np.full((25, 3), np.nan), np.zeros((25, 3))
     values[0] = card.mean
     spread[0] = np.hypot(card.quarters.std(axis=0, ddof=1) / 2, card.step / np.sqrt(12))
-    chart = _chart(pictures, setup)
     if chart is not None:
         with_chart = np.vstack([values[:1], chart.light(setup.response)])
         _prove_same_light(card, with_chart[1:])
@@ -122,16 +159,21 @@ def to_xyz(setup: Calibration) -> Floats:
     return np.asarray(matrix * np.array(setup.balance), dtype=np.float64)
 
 
+def _illuminance(luminance: float, setup: Calibration, reflectance: float) -> float:
+    """lx, of the card's luminance in the calibration's unit."""
+    return np.pi * setup.k * luminance * setup.f_number**2 / (setup.exposure_s * setup.iso) / reflectance
+
+
 def _lux(card: Card, matrix: Floats, setup: Calibration, reflectance: float) -> tuple[float, float]:
     """Illuminance and its expanded uncertainty, lx: calibration, unevenness and quantisation in quadrature."""
     quarters = card.quarters @ matrix[1]
     pixel = float(quarters.mean())
     if pixel <= 0:
         raise Unusable("not_white")
-    value = np.pi * setup.k * pixel * setup.f_number**2 / (setup.exposure_s * setup.iso) / reflectance
+    value = _illuminance(pixel, setup, reflectance)
     spread = 2 * float(quarters.std(ddof=1)) / 2 / pixel
     quantised = 2 * float(card.step @ np.abs(matrix[1])) / np.sqrt(12) / pixel
-    return float(value), float(value * np.linalg.norm([setup.lux_uncertainty, spread, quantised]))
+    return value, float(value * np.linalg.norm([setup.lux_uncertainty, spread, quantised]))
 
 
 def _colour(card: Card, matrix: Floats, setup: Calibration) -> Floats:

@@ -67,6 +67,8 @@ def _without(lines: list[str], header: str) -> list[str]:
 def _toml(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {_toml(each)}' for name, each in value.items())} }}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(each) for each in value)}]"
     return repr(value) if isinstance(value, float) else str(value)

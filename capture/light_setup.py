@@ -19,6 +19,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
+class OwnLight(_Part):
+    """A light that the reference meter stood under. ``card``: linear R, G, B of the card at a luminance of 1, in the
+    unit that ``k`` takes to cd/m2. Uncertainties are the meter's, expanded (k = 2): relative, kelvin and Duv.
+    """
+
+    card: tuple[Positive, Positive, Positive]
+    cct_k: Annotated[float, Field(gt=1000, lt=25_000)]
+    duv: Annotated[float, Field(gt=-0.1, lt=0.1)] = 0.0
+    lux_uncertainty: Annotated[float, Field(gt=0, lt=1)]
+    cct_uncertainty_k: Positive
+    duv_uncertainty: Positive
+
+
 class Calibration(_Part):
     """What makes a camera a light meter: fixed exposure and a response measured once on site.
 
@@ -35,6 +48,8 @@ class Calibration(_Part):
     24 patches (75 numbers, 0 where cut off), for a luminance of 1; ``spectra`` are those that its light may have had,
     380 to 780 nm by 5. With them ``matrix`` only shows what the camera is like: :mod:`capture.light_model` measures, the
     better where the chart still lies at ``chart``, and adds its own uncertainty to these, which are the reference's.
+
+    ``own`` are the lights that the meter stood under: :mod:`capture.light_own` knows them again.
     """
 
     exposure_s: Annotated[float, Field(gt=0, le=10)]
@@ -53,6 +68,7 @@ class Calibration(_Part):
     chart: Region | None = None
     seen: tuple[Annotated[tuple[Level, ...], Field(min_length=75, max_length=75)], ...] = ()
     spectra: tuple[tuple[Annotated[tuple[Level, ...], Field(min_length=81, max_length=81)], ...], ...] = ()
+    own: tuple[OwnLight, ...] = ()
     calibrated_on: date | None = None
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 The table: cameras calibrated on a ColorChecker under one lamp, whose spectrum the meter told, look at the CIE's other
 illuminants with the chart in view and without; the largest errors. The rooms: any camera and calibration, any two of the
-CIE's lamps mixed or side by side, any illuminance, exposure and noise, with and without card; how many passed that must
-not, and how many of the good ones were not told to be good.
+CIE's lamps mixed or side by side, in a quarter of them the calibration's own, any illuminance, exposure and noise, with
+and without card; how many passed that must not, and how many of the good ones were told to be good.
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ def rooms(count: int, seed: int) -> dict[str, Any]:
     for index in range(count):
         chosen = SETUPS[rng.integers(len(SETUPS))]
         first, second = (light_of(names[i]) for i in rng.integers(0, len(names), 2))
+        if own := bool(rng.random() < 0.25):
+            first = second = light_of(chosen[1][rng.integers(len(chosen[1]))])
         share = rng.choice([0.0, 1.0, rng.uniform()])
         grid = share * first + (1 - share) * second
         lux = float(rng.choice([rng.uniform(50, 3000), rng.uniform(650, 950)]))
@@ -116,7 +118,7 @@ def rooms(count: int, seed: int) -> dict[str, Any]:
             told = getattr(found, quantity).verdict == "pass"
             wrong[quantity] += told and not (is_inside and has_card)
             if has_card and not mixed and is_inside and gain == 1.0:
-                kind = f"{quantity}, {'chart' if chosen[2] and in_view else 'card'}"
+                kind = f"{quantity}, {'own lamp' if own else 'chart' if chosen[2] and in_view else 'card'}"
                 good[kind] += 1
                 passed[kind] += told
     return {

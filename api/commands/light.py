@@ -240,7 +240,13 @@ def _tell(found: LightCheck) -> None:
 
 
 def _tell_calibrated(found: Calibrated) -> None:
-    say("cli.light.calibrated", lux=f"{found.lux_uncertainty:.0%}", cct=f"{found.cct_uncertainty_k:.0f}")
+    say(
+        "cli.light.calibrated",
+        lux=f"{found.own_lux_uncertainty:.0%}",
+        cct=f"{found.own_cct_uncertainty_k:.0f}",
+        other_lux=f"{found.lux_uncertainty:.0%}",
+        other_cct=f"{found.cct_uncertainty_k:.0f}",
+    )
     for name in ("response_error", "chart_error", "lux_error"):
         value = getattr(found, name)
         if value is not None:
