@@ -13,6 +13,7 @@ from processing.names import RegisteredName, find_names
 from processing.numbers import find_numbers
 from processing.spoken import fold
 from processing.textspan import TextSpan, merged
+from processing.wordings import find_by_wording
 
 
 def find_identifiers(
@@ -24,8 +25,14 @@ def find_identifiers(
     punctuation. ``terms`` are the words of medicine that a name's sound must not be found in. In doubt a span is
     reported: a reviewer can undo it, and nobody can call back what was published.
     """
-    folded = fold(text)
-    words = _folded(frozenset(terms))
+    folded, words = fold(text), _folded(frozenset(terms))
+    return merged([*find_by_rules(folded, names, words), *find_by_wording(folded, names, words)])
+
+
+def find_by_rules(
+    folded: str, names: Sequence[RegisteredName] = (), words: Collection[str] = ()
+) -> list[TextSpan]:
+    """What is known for an identifier by its form and by what announces it; ``words`` are folded ``terms``."""
     called = [*find_names(folded, names, words), *find_introduced(folded, words)]
     said = [fold(name.text) for name in names] + [folded[span.start : span.end] for span in called]
     return merged(

@@ -18,7 +18,9 @@ _NOT_GIVEN = (
     "来去说看问找叫住做吃喝个些每几多少岁男女号药病痛疼症想要请"
 )
 _GIVEN = f"(?:(?![{_NOT_GIVEN}]){_HAN})"
-_NAME = rf"(?P<surname>{_SURNAME})(?P<given>{_GIVEN}{{1,2}})"
+# 那张, 那辆 and 车牌 begin as names do, and are none.
+_THING = "那[个张辆车名片本些种次天年位边里么句串行]|车[牌子票祸库位间站号里上]"
+_NAME = rf"(?P<surname>(?!{_THING}){_SURNAME})(?P<given>{_GIVEN}{{1,2}})"
 _SPACE = r"[\s:：，,、“”\"（(]{0,2}"
 # Behind a name stands an end, or a word that begins something else.
 _END = re.compile(

@@ -6,7 +6,7 @@ from processing.identifiers import find_identifiers
 from processing.names import RegisteredName
 from processing.numbers import has_valid_check
 from processing.spoken import cardinal, digit_runs, fold
-from tests.processing.identifier_sentences import TERMS, look_alikes, measure, with_identifiers
+from scripts.identifier_sentences import TERMS, look_alikes, measure, with_identifiers
 
 
 @pytest.mark.parametrize("held_back", [False, True], ids=["wordings tuned by", "wordings held back"])

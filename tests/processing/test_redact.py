@@ -14,7 +14,7 @@ from processing.names import RegisteredName
 from processing.plain_text import to_text
 from processing.redact import RedactionSpan, apply_redaction, find_spans, words_of_text
 from processing.transcript import Line, Transcript, Word
-from tests.processing.identifier_sentences import TERMS, with_identifiers
+from scripts.identifier_sentences import TERMS, with_identifiers
 
 NAMES = (RegisteredName("王秀英"), RegisteredName("单雄飞", "relative"))
 

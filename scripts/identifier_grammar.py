@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from processing.names import RegisteredName
-from tests.processing.identifier_sentences import Sentence
+from scripts.identifier_sentences import Sentence
 
 _SPOKEN = dict(zip("0123456789X", "零一二三四五六七八九X", strict=True))
 _PAUSES = ("，", "，嗯，", "、", " ", "，然后", "，对，", "，再", "——", "", "，那个")
