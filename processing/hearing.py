@@ -48,8 +48,8 @@ class Block:
 
     @property
     def powers(self) -> Floats:
-        powers = np.empty(self.spectra.shape, np.float32)
-        for part in portions(powers.shape[1]):
+        powers: Floats = np.empty(self.spectra.shape, np.float32)
+        for part in portions(self.spectra.shape[1]):
             spectra = self.spectra[:, part]
             np.square(spectra.real, out=powers[:, part])
             powers[:, part] += np.square(spectra.imag)
@@ -113,16 +113,20 @@ def stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
     mixed = np.zeros(hops * HOP, np.float32)
     for path in microphone:
         sound = read_wav(path, max(0.0, start_s), end_s)
-        mixed[before : before + len(sound)] += sound / len(microphone)
+        sound /= len(microphone)
+        mixed[before : before + len(sound)] += sound
     return mixed
 
 
-def speech_chances(sound: Floats) -> Floats:
-    """Probability of speech at the middle of each hop of ``sound`` (whole frames of 512 samples)."""
-    chances = speech_of(sound)
-    at = np.arange(len(sound) // HOP) * HOP
-    middles = np.arange(len(chances)) * FRAME + FRAME / 2
-    return np.asarray(np.interp(at, middles, chances), np.float32)
+def speech_chances(sounds: Floats) -> Floats:
+    """Probability of speech at the middle of each hop of ``sounds`` (sounds, whole frames of 512 samples); (sounds, hops)."""
+    chances = speech_of(sounds)
+    at = np.arange(sounds.shape[1] // HOP) * HOP
+    middles = np.arange(chances.shape[1]) * FRAME + FRAME / 2
+    by_hop = np.zeros((len(sounds), len(at)), np.float32)
+    for row, chance in zip(by_hop, chances, strict=True):
+        row[:] = np.interp(at, middles, chance)
+    return by_hop
 
 
 def _spectrum(sound: Floats) -> Spectra:
@@ -144,7 +148,7 @@ def sound_of(spectra: Spectra) -> Floats:
     for part in portions(len(parts)):
         packed = np.concatenate([parts[part, :1], parts[part, 2:-1]], axis=1)
         frames = cv2.dft(packed, flags=cv2.DFT_INVERSE | cv2.DFT_ROWS | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
-        frames *= _SHAPE / (WINDOW / HOP / 2)
+        np.multiply(frames, _SHAPE / (WINDOW / HOP / 2), out=frames)
         for late in range(WINDOW // HOP):
             rows[part.start + late : part.stop + late] += frames[:, late * HOP : (late + 1) * HOP]
     first = WINDOW // 2 // HOP

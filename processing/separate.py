@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from processing.hearing import (
     BINS,
     BLOCK_HOPS,
+    HOP,
     Block,
     Floats,
     Microphone,
@@ -127,7 +128,8 @@ def _samples(microphones: Sequence[Microphone], chances: Sequence[Floats]) -> li
 def _standing_out_db(microphones: Sequence[Microphone], chances: Sequence[Floats], first: int) -> Floats:
     """How far over all others each microphone hears speech, at its clearest, in the sample at hop ``first``."""
     sounds = np.stack([stretch(each, first, _SAMPLE_HOPS) for each in microphones])
-    powers = np.square(sounds).reshape(len(sounds), _SAMPLE_HOPS, -1).mean(axis=2)
+    hops = sounds.reshape(len(sounds), _SAMPLE_HOPS, -1)
+    powers = np.einsum("mhs,mhs->mh", hops, hops) / hops.shape[2]
     levels_db = _around_db(powers, _DIP_HOPS)
     clearest = np.zeros(len(microphones), np.float32)
     for index, level_db in enumerate(levels_db):
@@ -297,9 +299,11 @@ def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
     powers = np.stack([_near(power) for power in block.powers])
     strengths = _separate(block.spectra, powers, scene)
     weights = bands().mean(axis=1) / scene.noise
-    found = [speech_chances(sound_of(block.spectra[voice])) for voice in scene.voices]
+    sounds = np.zeros((len(scene.voices), powers.shape[1] * HOP), np.float32)
+    for sound, voice in zip(sounds, scene.voices, strict=True):
+        sound[:] = sound_of(block.spectra[voice])
     rows = (
-        np.reshape(found, strengths.shape),
+        speech_chances(sounds),
         smooth(strengths[..., None], 5)[..., 0],
         block.speech[~scene.deaf].max(axis=0, initial=0.0),
         decibels(np.stack([power @ weight for power, weight in zip(powers, weights, strict=True)])),
@@ -316,13 +320,12 @@ def _near(power: Floats) -> Floats:
 def _separate(spectra: Spectra, powers: Floats, scene: Scene) -> Floats:
     """Leave of every voice's microphone in ``spectra`` (microphones, hops, bins) the voice alone; its power, (voices, hops)."""
     strengths = np.zeros((len(scene.voices), powers.shape[1]), np.float32)
-    heard_at = bands().any(axis=1)
+    noise = np.where(bands().any(axis=1), scene.noise, np.float32(np.inf))
     for part in portions(powers.shape[1]):
         shares = _shares(powers, part, scene)
         for strength, share, voice in zip(strengths, shares, scene.voices, strict=True):
             power = powers[voice, part]
-            share *= np.maximum(0.0, 1 - scene.noise[voice] / np.maximum(power, _FAINTEST))
-            share *= heard_at
+            share *= np.maximum(np.float32(0.0), 1 - noise[voice] / np.maximum(power, np.float32(_FAINTEST)))
             spectra[voice, part] *= share
             share *= power
             strength[part] = share @ _LIFT
@@ -344,7 +347,8 @@ def _shares(powers: Floats, part: slice, scene: Scene) -> Floats:
             if mic != voice:
                 expected = 10 ** (scene.leaks_db[mic, voice] / 10) * clean + scene.noise[mic]
                 heard = _later(powers[mic], part, int(scene.late_hops[mic, voice]))
-                cost += np.abs(decibels(heard / expected))
+                apart_db = decibels(heard / expected)
+                cost += np.abs(apart_db, out=apart_db)
     costs -= costs.min(axis=0)
     costs *= -1 / _SHARPNESS_DB
     np.exp(costs, out=costs)
