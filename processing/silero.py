@@ -24,9 +24,8 @@ _BEFORE = 64  # samples of the frame before that it hears as well
 _WINDOW, _HOP = 256, 128  # of its Fourier transform, samples
 _PARTS, _PITCHES = FRAME // _HOP, _WINDOW // 2 + 1
 _MEMORY = 128
-_FRAMES_AT_ONCE = (
-    334  # a third of a block of processing.hearing: OpenVINO prepares itself anew for another number
-)
+# A third of a block of processing.hearing: for a number of frames that is new to it, OpenVINO prepares itself anew.
+_FRAMES_AT_ONCE = 334
 _TRANSFORMED_AT_ONCE = 48  # frames: they fit into the processor's cache
 _STREAMS = 2
 _NETWORK = "assets/silero_vad_v6.onnx"
