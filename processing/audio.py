@@ -177,7 +177,7 @@ def read_wav(path: Path, start_s: float = 0.0, end_s: float | None = None) -> ND
         )
         source.setpos(first)
         data = source.readframes(max(0, last - first))
-    return np.frombuffer(data, np.int16).astype(np.float32) / 32768.0
+    return np.frombuffer(data, np.int16) * np.float32(1 / 32768)
 
 
 def wav_seconds(path: Path) -> float:

@@ -7,6 +7,7 @@ stamp, its slope the drift between two crystals, each good to some 50 ppm.
 
 from __future__ import annotations
 
+import math
 import wave
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,11 +100,12 @@ def _lag_s(reference: Path, channel: Path, start_s: float) -> float | None:
     if len(heard) < len(sought) or not sought.any() or not heard.any():
         return None
     size = 1 << (len(sought) + len(heard)).bit_length()
-    hz = np.fft.rfftfreq(size, 1 / SPEECH_RATE_HZ)
-    cross = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sought, size))
-    cross[(hz < _BAND_HZ[0]) | (hz > _BAND_HZ[1])] = 0.0
-    cross /= np.abs(cross) + 1e-3 * np.abs(cross).mean() + 1e-20
-    found = np.fft.irfft(cross, size)[: len(heard) - len(sought) // 2]
+    lowest, highest = (hz * size / SPEECH_RATE_HZ for hz in _BAND_HZ)
+    band = slice(math.ceil(lowest), math.floor(highest) + 1)
+    cross = np.fft.rfft(heard, size)[band] * np.conj(np.fft.rfft(sought, size)[band])
+    strength = np.abs(cross)
+    cross /= strength + 1e-3 * strength.sum() / (size // 2 + 1) + 1e-20
+    found = np.fft.irfft(np.pad(cross, (band.start, 0)), size)[: len(heard) - len(sought) // 2]
     peak = int(found.argmax())
     if found[peak] < _CLEAR_PEAK * found.std():
         return None

@@ -28,6 +28,7 @@ BLOCK_HOPS = 3752  # half a minute, in whole frames of the detector
 LEAD = 128  # hops heard before and after each block: the detector's memory is warm, late sound is at hand
 _BANDS, _LOWEST_HZ, _HIGHEST_HZ = 28, 60.0, 7600.0
 _CLIPPED = 0.985
+_PORTION_HOPS = 128  # of every pitch: what is worked on fits into the processor's cache
 _SHAPE = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
 
 
@@ -47,7 +48,12 @@ class Block:
 
     @property
     def powers(self) -> Floats:
-        return np.square(self.spectra.real) + np.square(self.spectra.imag)
+        powers: Floats = np.empty(self.spectra.shape, np.float32)
+        for part in portions(self.spectra.shape[1]):
+            spectra = self.spectra[:, part]
+            np.square(spectra.real, out=powers[:, part])
+            powers[:, part] += np.square(spectra.imag)
+        return powers
 
 
 def blocks(
@@ -76,6 +82,12 @@ def blocks(
         yield Block(first, slice(lead, lead + count), spectra, speech, clipped)
 
 
+def portions(hops: int) -> Iterator[slice]:
+    """A stretch of ``hops`` in pieces that are quickly worked on."""
+    for first in range(0, hops, _PORTION_HOPS):
+        yield slice(first, min(first + _PORTION_HOPS, hops))
+
+
 def part_of(chances: Floats, first_hop: int, hops: int) -> Floats:
     """``hops`` of them from ``first_hop`` on; none beyond either end."""
     part = np.zeros(hops, np.float32)
@@ -101,38 +113,46 @@ def stretch(microphone: Microphone, first_hop: int, hops: int) -> Floats:
     mixed = np.zeros(hops * HOP, np.float32)
     for path in microphone:
         sound = read_wav(path, max(0.0, start_s), end_s)
-        mixed[before : before + len(sound)] += sound / len(microphone)
+        sound /= len(microphone)
+        mixed[before : before + len(sound)] += sound
     return mixed
 
 
-def speech_chances(sound: Floats) -> Floats:
-    """Probability of speech at the middle of each hop of ``sound`` (whole frames of 512 samples)."""
-    chances = speech_of(sound)
-    at = np.arange(len(sound) // HOP) * HOP
-    middles = np.arange(len(chances)) * FRAME + FRAME / 2
-    return np.asarray(np.interp(at, middles, chances), np.float32)
+def speech_chances(sounds: Floats) -> Floats:
+    """Probability of speech at the middle of each hop of ``sounds`` (sounds, whole frames of 512 samples); (sounds, hops)."""
+    chances = speech_of(sounds)
+    at = np.arange(sounds.shape[1] // HOP) * HOP
+    middles = np.arange(chances.shape[1]) * FRAME + FRAME / 2
+    by_hop = np.zeros((len(sounds), len(at)), np.float32)
+    for row, chance in zip(by_hop, chances, strict=True):
+        row[:] = np.interp(at, middles, chance)
+    return by_hop
 
 
 def _spectrum(sound: Floats) -> Spectra:
     """(hops, BINS): hop k is centred on sample k * HOP."""
     padded = np.pad(sound, WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(sound) // HOP]
-    # Half of numpy's time. OpenCV leaves out the imaginary parts of the first and the last bin, which are 0.
-    packed = cv2.dft(frames * _SHAPE, flags=cv2.DFT_ROWS)
     parts = np.zeros((len(frames), 2 * BINS), np.float32)
-    parts[:, 0], parts[:, 2:-1] = packed[:, 0], packed[:, 1:]
+    for part in portions(len(frames)):
+        # Half of numpy's time. OpenCV leaves out the imaginary parts of the first and the last bin, which are 0.
+        packed = cv2.dft(frames[part] * _SHAPE, flags=cv2.DFT_ROWS)
+        parts[part, 0], parts[part, 2:-1] = packed[:, 0], packed[:, 1:]
     return parts.view(np.complex64)
 
 
 def sound_of(spectra: Spectra) -> Floats:
     """The inverse of a spectrogram (hops, BINS) by overlap and add; float32 (hops * HOP,)."""
-    frames = np.fft.irfft(spectra, WINDOW, axis=1)
-    frames *= _SHAPE
-    sound = np.zeros((len(frames) + WINDOW // HOP) * HOP, np.float32)
-    for part in range(WINDOW // HOP):
-        begin = part * HOP
-        sound[begin : begin + len(frames) * HOP] += frames[:, begin : begin + HOP].reshape(-1)
-    return sound[WINDOW // 2 : WINDOW // 2 + len(frames) * HOP] / (WINDOW / HOP / 2)
+    parts = spectra.view(np.float32)
+    rows = np.zeros((len(parts) + WINDOW // HOP, HOP), np.float32)
+    for part in portions(len(parts)):
+        packed = np.concatenate([parts[part, :1], parts[part, 2:-1]], axis=1)
+        frames = cv2.dft(packed, flags=cv2.DFT_INVERSE | cv2.DFT_ROWS | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
+        np.multiply(frames, _SHAPE / (WINDOW / HOP / 2), out=frames)
+        for late in range(WINDOW // HOP):
+            rows[part.start + late : part.stop + late] += frames[:, late * HOP : (late + 1) * HOP]
+    first = WINDOW // 2 // HOP
+    return rows[first : first + len(parts)].reshape(-1)
 
 
 @cache

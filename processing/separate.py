@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.hearing import (
     BINS,
+    BLOCK_HOPS,
+    HOP,
     Block,
     Floats,
     Microphone,
@@ -24,6 +27,7 @@ from processing.hearing import (
     decibels,
     hops_of,
     part_of,
+    portions,
     smooth,
     sound_of,
     speech_chances,
@@ -124,7 +128,8 @@ def _samples(microphones: Sequence[Microphone], chances: Sequence[Floats]) -> li
 def _standing_out_db(microphones: Sequence[Microphone], chances: Sequence[Floats], first: int) -> Floats:
     """How far over all others each microphone hears speech, at its clearest, in the sample at hop ``first``."""
     sounds = np.stack([stretch(each, first, _SAMPLE_HOPS) for each in microphones])
-    powers = np.square(sounds).reshape(len(sounds), _SAMPLE_HOPS, -1).mean(axis=2)
+    hops = sounds.reshape(len(sounds), _SAMPLE_HOPS, -1)
+    powers = np.einsum("mhs,mhs->mh", hops, hops) / hops.shape[2]
     levels_db = _around_db(powers, _DIP_HOPS)
     clearest = np.zeros(len(microphones), np.float32)
     for index, level_db in enumerate(levels_db):
@@ -268,17 +273,19 @@ def _some(spots: NDArray[np.intp]) -> NDArray[np.intp]:
     return spots[:: -(-len(spots) // _MOST_SPOTS) or 1]
 
 
-def shifted(rows: Floats, hops: int) -> Floats:
-    """Row t of the result is row t + ``hops``; the ends repeat."""
-    if not hops:
-        return rows
-    at = np.clip(np.arange(len(rows)) + hops, 0, len(rows) - 1)
-    return rows[at]
+def _later(rows: Floats, part: slice, hops: int) -> Floats:
+    """``rows`` of ``part``, each ``hops`` later; the ends repeat."""
+    return rows[np.clip(np.arange(part.start, part.stop) + hops, 0, len(rows) - 1)] if hops else rows[part]
 
 
 def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads half a minute at a time."""
-    parts = [_heard(block, scene) for block in blocks(microphones, chances)]
+
+    def from_hop(first: int) -> tuple[Floats, ...]:
+        (block,) = blocks(microphones, chances, [first])
+        return _heard(block, scene)
+
+    parts = side_by_side(from_hop, range(0, hops_of(microphones), BLOCK_HOPS), 2)
     separated, powers, anybody, levels_db, clipped = (
         np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)
     )
@@ -288,57 +295,60 @@ def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: 
 
 
 def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
-    """What ``Voices`` holds, but for the lulls, of the block's own hops."""
-    powers = smooth(block.powers, 3)
-    voices = list(zip(scene.voices, _shares(powers, scene), strict=True))
-    found = list(
-        side_by_side(
-            lambda each: _alone(block.spectra, powers, scene.noise, *each), voices, max(1, len(voices))
-        )
-    )
-    hops = powers.shape[1]
+    """What ``Voices`` holds, but for the lulls, of the block's own hops; the block's spectra are overwritten."""
+    powers = np.stack([_near(power) for power in block.powers])
+    strengths = _separate(block.spectra, powers, scene)
+    weights = bands().mean(axis=1) / scene.noise
+    sounds = np.zeros((len(scene.voices), powers.shape[1] * HOP), np.float32)
+    for sound, voice in zip(sounds, scene.voices, strict=True):
+        sound[:] = sound_of(block.spectra[voice])
     rows = (
-        np.reshape([chances for chances, _strength in found], (-1, hops)),
-        np.reshape([strength for _chances, strength in found], (-1, hops)),
+        speech_chances(sounds),
+        smooth(strengths[..., None], 5)[..., 0],
         block.speech[~scene.deaf].max(axis=0, initial=0.0),
-        decibels(
-            np.stack(
-                [
-                    power @ (bands().mean(axis=1) / noise)
-                    for power, noise in zip(powers, scene.noise, strict=True)
-                ]
-            )
-        ),
+        decibels(np.stack([power @ weight for power, weight in zip(powers, weights, strict=True)])),
         block.clipped,
     )
     return tuple(row[..., block.inner] for row in rows)
 
 
-def _alone(
-    spectra: Spectra, powers: Floats, noise: Floats, voice: int, share: Floats
-) -> tuple[Floats, Floats]:
-    """(hops,) chance of speech, and power, of ``voice``, whose ``share`` (hops, bins) of its microphone is overwritten."""
-    heard = np.maximum(powers[voice], _FAINTEST)
-    share *= np.maximum(0.0, 1 - noise[voice] / heard)
-    share[:, ~bands().any(axis=1)] = 0.0
-    strength = smooth(((share * powers[voice]) @ _LIFT)[:, None], 5)[:, 0]
-    return speech_chances(sound_of(spectra[voice] * share)), strength
+def _near(power: Floats) -> Floats:
+    """Mean of each hop and its two neighbours; (hops, bins)."""
+    return np.asarray(cv2.blur(power, (1, 3), borderType=cv2.BORDER_REPLICATE))
 
 
-def _shares(powers: Floats, scene: Scene) -> Floats:
-    """How much of each spot is whose: (voices, hops, bins), summing to one or, with what is the noise's, less."""
+def _separate(spectra: Spectra, powers: Floats, scene: Scene) -> Floats:
+    """Leave of every voice's microphone in ``spectra`` (microphones, hops, bins) the voice alone; its power, (voices, hops)."""
+    strengths = np.zeros((len(scene.voices), powers.shape[1]), np.float32)
+    noise = np.where(bands().any(axis=1), scene.noise, np.float32(np.inf))
+    for part in portions(powers.shape[1]):
+        shares = _shares(powers, part, scene)
+        for strength, share, voice in zip(strengths, shares, scene.voices, strict=True):
+            power = powers[voice, part]
+            share *= np.maximum(np.float32(0.0), 1 - noise[voice] / np.maximum(power, np.float32(_FAINTEST)))
+            spectra[voice, part] *= share
+            share *= power
+            strength[part] = share @ _LIFT
+    return strengths
+
+
+def _shares(powers: Floats, part: slice, scene: Scene) -> Floats:
+    """How much of each spot of ``part`` of (microphones, hops, bins) is whose: (voices, hops, bins), summing to one or, with
+    what is the noise's, less."""
+    shape = powers[0, part].shape
     if len(scene.voices) < 2:
-        return np.ones((len(scene.voices), *powers.shape[1:]), np.float32)
-    costs = np.zeros((len(scene.voices) + 1, *powers.shape[1:]), np.float32)
-    costs[-1] = _noise_cost(powers, scene)
+        return np.ones((len(scene.voices), *shape), np.float32)
+    costs = np.zeros((len(scene.voices) + 1, *shape), np.float32)
+    costs[-1] = _noise_cost(powers[:, part], scene)
     for cost, voice in zip(costs, scene.voices, strict=False):
         noise = scene.noise[voice]
-        clean = np.maximum(powers[voice] - noise, 0.1 * noise)
+        clean = np.maximum(powers[voice, part] - noise, 0.1 * noise)
         for mic in np.flatnonzero(~scene.deaf):
             if mic != voice:
                 expected = 10 ** (scene.leaks_db[mic, voice] / 10) * clean + scene.noise[mic]
-                heard = shifted(powers[mic], int(scene.late_hops[mic, voice]))
-                cost += np.abs(decibels(heard / expected))
+                heard = _later(powers[mic], part, int(scene.late_hops[mic, voice]))
+                apart_db = decibels(heard / expected)
+                cost += np.abs(apart_db, out=apart_db)
     costs -= costs.min(axis=0)
     costs *= -1 / _SHARPNESS_DB
     np.exp(costs, out=costs)

@@ -154,10 +154,10 @@ def _line(model: str, length_s: float, runs: dict[str, list[Measured]]) -> dict[
         line[f"{name}_cpu_s"] = round(median(run["cpu_s"] for run in runs[name]), 2)
         line[f"{name}_real_time_factor"] = round(median(each) / length_s, 4)
         line[f"{name}_peak_mb"] = round(max(run["mb"] for run in runs[name]))
-    line["one_to_bare"] = round(
-        median(a / b for a, b in zip(seconds["one"], seconds["bare"], strict=True)), 3
-    )
-    line["two_to_one"] = round(median(a / b for a, b in zip(seconds["two"], seconds["one"], strict=True)), 3)
+    for over, under in (("one", "bare"), ("two", "one")):
+        pairs = list(zip(runs[over], runs[under], strict=True))
+        line[f"{over}_to_{under}"] = round(median(a["s"] / b["s"] for a, b in pairs), 3)
+        line[f"{over}_to_{under}_cpu"] = round(median(a["cpu_s"] / b["cpu_s"] for a, b in pairs), 3)
     return line
 
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -26,7 +27,20 @@ def test_noise_and_silence_hold_no_speech_however_long(tmp_path: Path) -> None:
     for role, path in channels.items():
         assert chances[role].shape == (hops_of([(path,)]),)
         assert regions_of(chances[role]) == []
-    assert (chances_of((channels["expert"],)) == chances["expert"]).all()
+    assert chances_of((channels["expert"],)) == pytest.approx(chances["expert"], abs=1e-4)
+
+
+def test_a_channel_that_ends_early_is_heard_to_its_own_end(tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).normal(0, 0.01, 16_000 * 40).astype(np.float32)
+    channels = {"expert": tmp_path / "short.wav", "patient": tmp_path / "long.wav"}
+    write_wav(channels["expert"], noise[: 16_000 * 3])
+    write_wav(channels["patient"], noise)
+    heard: list[float] = []
+    chances = all_chances(channels, heard.append)
+    assert [len(chances[role]) for role in channels] == [hops_of([(path,)]) for path in channels.values()]
+    assert chances["expert"] == pytest.approx(chances_of((channels["expert"],)), abs=1e-4)
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
 
 
 @given(hnp.arrays(np.float32, st.integers(0, 400), elements=st.sampled_from([0.0, 0.49, 0.51, 1.0])))
