@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
@@ -22,6 +22,7 @@ from capture.health import health_of
 from capture.heartbeat import Heartbeat
 from capture.inputs import Inputs
 from capture.light_watch import LightWatch
+from capture.login import Login
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
 from capture.running import Chapter, Running
@@ -67,8 +68,9 @@ class Station:
         self._space = SpaceWatch(rig, settings)
         self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.listen)
         self._spool = Spool(self._home)
-        self._desk = Desk(settings)
-        self._uploader = Uploader(settings, self._spool)
+        self._login = Login(settings)
+        self._desk = Desk(settings, self._login)
+        self._uploader = Uploader(settings, self._spool, self._login)
         self.today = Today(self._home, settings.zone, self._desk.today)
         self._light = LightWatch(rig, settings, self.preview.frames)
         self._timetable = Timetable(settings.capture.planned_minutes)
@@ -104,12 +106,16 @@ class Station:
         sealing), DiskFull when the planned session does not fit.
         """
         # A signature given a minute ago, or withdrawn; without a core that answers soon the last list counts.
-        asking = threading.Thread(target=self._ask_for_today, name="today", daemon=True)
-        asking.start()
-        asking.join(ASK_S)
+        self.ask_for_today()
         return self._start(consultation, override)
 
-    def _ask_for_today(self) -> None:
+    def ask_for_today(self) -> None:
+        """Have the core tell today's list now; one that does not answer soon keeps nobody waiting."""
+        asking = threading.Thread(target=self._refresh_today, name="today", daemon=True)
+        asking.start()
+        asking.join(ASK_S)
+
+    def _refresh_today(self) -> None:
         with contextlib.suppress(YianError):
             self.today.refresh()
 
@@ -140,7 +146,8 @@ class Station:
             return local
 
     def resume_interrupted(self, local: str) -> None:
-        """Go on with a session whose station died. Raises NotFound, NotReady, ConsentMissing."""
+        """Go on with a session whose station died; one that was paused goes on paused. Raises NotFound, NotReady,
+        ConsentMissing."""
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
@@ -149,6 +156,7 @@ class Station:
             asked = time.monotonic()
             from_s = self._spool.continue_from(local, None if zero is None else asked - zero)
             self._session = Running(local, visit, asked - from_s, from_s + self._planned_s(visit))
+            self._session.recall(self._spool.notes(local))
             self._begin(from_s)
 
     def _permitted(self, consultation: str) -> Visit:
@@ -222,10 +230,18 @@ class Station:
                 ):  # a full disk takes no note; it may not keep this from ending
                     self._note("withdrawal", {})
                 self._close("withdrawn")
-            else:
+            elif not self._close_interrupted_of(consultation):
                 self.today.find(consultation)
             self._spool.withdraw(consultation, reason[:200])
         self._uploader.wake()
+
+    def _close_interrupted_of(self, consultation: str) -> bool:
+        """Whether there was a session of it whose station died. Nobody is asked any more whether it goes on."""
+        found = [each for each in self._spool.interrupted() if each.consultation == consultation]
+        for each in found:
+            with contextlib.suppress(YianError):  # a full disk: it stays, sealed, and is not recorded
+                self._spool.close(each.local)
+        return bool(found)
 
     def check_light(self) -> dict[str, Any]:
         """Measure now. Raises DeviceFailed."""
@@ -244,6 +260,17 @@ class Station:
     def end_role_check(self) -> None:
         """Nobody is asked any more; what was found stays with the sound gate."""
         self._sound.end_asking()
+
+    def log_in(self, username: str, password: str) -> None:
+        """A technician of the core works here from now on. Raises NotLoggedIn, TooManyAttempts, Forbidden, CoreUnreachable."""
+        self._login.log_in(username, password)
+        self._uploader.renew()
+        self.ask_for_today()
+
+    def log_out(self) -> None:
+        """Nobody does; what is recorded waits until somebody logs in."""
+        self._login.log_out()
+        self._uploader.renew()
 
     def acknowledge(self) -> None:
         """Somebody has read what went wrong."""
@@ -389,7 +416,7 @@ class Station:
 
     def _begin(self, from_s: float) -> None:
         session = self._running()
-        local = session.local
+        local, paused = session.local, session.paused_since_s is not None
 
         def keep(segment: Segment) -> None:
             try:
@@ -401,16 +428,23 @@ class Station:
 
         def gap(found: Gap) -> None:
             if found.reason == "station":
-                return  # noted by the spool, for every track alike
+                # Noted by the spool, for every track alike, up to where the session goes on.
+                if not paused:
+                    return
+                found = replace(found, from_s=from_s, reason="pause")
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:
-            self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
+            self._inputs.record(
+                self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero, paused=paused
+            )
         except YianError:
             self._close("not_begun")
             raise
+        if paused:
+            self.preview.clear()
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""

@@ -167,6 +167,59 @@ def test_a_session_whose_station_died_is_offered_and_goes_on_where_it_was(room: 
         until(lambda: at_the_core(room, consultation), "the recording at the core")
 
 
+def test_a_session_whose_station_died_in_a_privacy_pause_goes_on_paused(room: Room) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        station.chapter("look")
+        station.paper(True)
+        until(lambda: recorded(station), "two seconds of recording")
+        station.pause()
+        paused_at = station.snapshot()["session"]["at_s"]
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        station.resume_interrupted(local)
+        shown = station.snapshot()
+        assert (shown["state"], shown["session"]["paused"], shown["session"]["paper"]) == (
+            "paused",
+            True,
+            True,
+        )
+        assert [each["chapter"] for each in shown["session"]["chapters"]] == ["look"]
+        assert {each["state"] for each in shown["inputs"].values()} == {"paused"}
+        assert station.preview.newest("desk") is None
+        begun = shown["session"]["at_s"]
+        until(lambda: station.snapshot()["session"]["at_s"] > begun + 1, "a second of pause")
+        resumed_at = station.snapshot()["session"]["at_s"]
+        station.resume()
+        until(lambda: station.snapshot()["session"]["at_s"] > resumed_at + 3, "more recording")
+        station.stop()
+    with Spool(room.settings.home) as spool:
+        for segment in spool.segments(local):
+            begin, end = segment.start_s, segment.start_s + segment.duration_s
+            assert end <= paused_at + 0.3 or begin >= resumed_at - 0.3, (segment.name, begin, end)
+        assert {
+            segment.track for segment in spool.segments(local) if segment.start_s >= resumed_at - 0.3
+        } == {
+            "desk",
+            "expert",
+            "patient",
+        }
+
+
+def test_a_patient_may_withdraw_while_it_is_asked_whether_a_session_goes_on(room: Room) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        station.withdraw(room.visits["signed"])
+        assert station.snapshot()["interrupted"] == []
+        with pytest.raises(NotFound):
+            station.resume_interrupted(local)
+
+
 def test_a_session_whose_station_died_can_be_closed_as_it_is(room: Room) -> None:
     with room.station() as station:
         local = station.start(room.visits["signed"], "演示")
