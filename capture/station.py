@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 import structlog
 
 from capture.desk import Desk
-from capture.health import health_of
+from capture.health import AWAY, Doubt, health_of
 from capture.heartbeat import Heartbeat
 from capture.inputs import Inputs
 from capture.light_watch import LightWatch
@@ -39,7 +39,9 @@ from config.errors import (
     ConsentRefused,
     ConsentWithdrawn,
     DiskFull,
+    Forbidden,
     NotFound,
+    NotLoggedIn,
     NotReady,
     YianError,
 )
@@ -50,6 +52,8 @@ State = Literal["idle", "checking", "ready", "recording", "paused", "uploading",
 TICK_S = 0.5
 # Nobody waits longer than this between pressing the key and being recorded, whatever the network does.
 ASK_S = 2.0
+# What the core says to a station where nobody, or the wrong person, is logged in.
+NOBODY = frozenset({NotLoggedIn.code, Forbidden.code})
 _log = structlog.get_logger(__name__)
 
 
@@ -128,7 +132,7 @@ class Station:
             check_space(self._rig, planned_s, self._settings)
             doubts = self.doubts()
             if doubts and not override.strip():
-                raise NotReady(reason=doubts[0])
+                raise NotReady(reason=doubts[0].code)
             local = uuid.uuid4().hex
             self._spool.open(
                 local,
@@ -141,7 +145,8 @@ class Station:
             )
             self._session = Running(local, visit, time.monotonic(), planned_s)
             if doubts:
-                self._note("override", {"doubts": doubts, "reason": override.strip()[:200]})
+                codes = [doubt.code for doubt in doubts]
+                self._note("override", {"doubts": codes, "reason": override.strip()[:200]})
             self._begin(0.0)
             return local
 
@@ -165,6 +170,8 @@ class Station:
         if self._spool.is_withdrawn(consultation):
             # The list may be older than the patient's word.
             raise ConsentWithdrawn(consultation=consultation, purpose="record")
+        if not visit.may_record and visit.consent == "signed":
+            raise NotReady(reason="recorded")
         if not visit.may_record:
             raise ConsentMissing(consultation=consultation, purpose="record")
         return visit
@@ -288,25 +295,23 @@ class Station:
         return self._rig.microphone
 
     def levels(self) -> dict[str, Any]:
-        """By microphone: ``level_dbfs`` and ``verdict``, for the meters; nothing while nothing is heard."""
-        session = self._session
-        if session is not None and session.paused_since_s is not None:
-            return {}
-        return self._sound.levels()
+        """By microphone: ``level_dbfs`` and ``verdict``, for the meters; of those that are heard now."""
+        states = self._inputs.states()
+        told = self._sound.levels()
+        return {name: each for name, each in told.items() if states[name].state in ("watching", "recording")}
 
-    def doubts(self) -> list[str]:
-        """What speaks against recording now, though a person may decide otherwise: codes."""
+    def doubts(self) -> list[Doubt]:
+        """What speaks against recording now, though a person may decide otherwise."""
         light = self._light.newest
-        found = []
+        found: dict[str, list[str]] = {}
         if self._rig.light is not None and (light is None or light["verdict"] != "pass"):
-            found.append("light_unchecked" if light is None else f"light_{light['verdict']}")
-        found += [f"sound_{alarm.code}" for alarm in self._sound.alarms()]
-        found += [
-            f"input_{state.state}"
-            for state in self._inputs.states().values()
-            if state.state in ("failed", "restarting")
-        ]
-        return found
+            found["light_unchecked" if light is None else f"light_{light['verdict']}"] = []
+        for alarm in self._sound.alarms():
+            found.setdefault(f"sound_{alarm.code}", []).append(alarm.name)
+        for name, each in self._inputs.states().items():
+            if each.state in AWAY:
+                found.setdefault(f"input_{each.state}", []).append(name)
+        return [Doubt(code, tuple(names)) for code, names in found.items()]
 
     @property
     def state(self) -> State:
@@ -336,8 +341,10 @@ class Station:
             }
         shown |= {
             "roles": {each.name: each.role for each in self._rig.inputs},
+            "kinds": {each.name: each.kind for each in self._rig.inputs},
             "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
             "pictures": self.preview.numbers(),
+            "measures_light": self._rig.light is not None,
             "light": self._light.newest,
             "light_trend": self._light.trend(),
             "space_left_s": self._space.left_s,
@@ -346,6 +353,11 @@ class Station:
                 "online": upload.online,
                 "sending": upload.sending,
                 "rate_kbps": upload.rate_kbps,
+                "problem": upload.problem["code"] if upload.problem else None,
+            },
+            "login": {
+                "name": self._login.name,
+                "needed": upload.problem is not None and upload.problem["code"] in NOBODY,
             },
             "today": [self._told_visit(visit) for visit in self.today.visits],
             "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,

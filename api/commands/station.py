@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from api.commands.common import PasswordStdin, ask_password
 from api.console import both, say
+from config.errors import CoreUnreachable
 from config.log import configure_logging
 from config.settings import load_settings
 
@@ -19,6 +21,8 @@ def station(
     rig: Annotated[Path, typer.Argument(help=both("cli.arg.rig"))] = Path("rig.toml"),
     host: Annotated[str, typer.Option(help=both("cli.opt.host"))] = "127.0.0.1",
     port: Annotated[int, typer.Option(help=both("cli.opt.port"))] = 8810,
+    user: Annotated[str, typer.Option("--as", metavar="USER", help=both("cli.station.opt.as"))] = "",
+    password_stdin: PasswordStdin = False,
 ) -> None:
     import uvicorn
 
@@ -33,7 +37,14 @@ def station(
     # Told to end, it still closes the session that runs; uvicorn hands the signal on to us when it is done.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     hosts = LOOPBACK | {host} | frozenset(settings.capture.station_hosts)
-    with Station(load_rig(rig), settings) as running:
+    chosen = load_rig(rig)
+    password = ask_password(password_stdin) if user else ""
+    with Station(chosen, settings) as running:
+        if user:
+            try:
+                running.log_in(user, password)
+            except CoreUnreachable:
+                say("cli.station.later")
         say("cli.station.ready", url=f"http://{host}:{port}")
         uvicorn.run(
             create_station_app(settings, running, hosts),
