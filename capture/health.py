@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from config.errors import BaseKeyChanged
+from config.errors import BaseKeyChanged, ConsentWithdrawn
 
 Level = Literal["ok", "warn", "bad"]
 AWAY = frozenset({"restarting", "failed"})  # what an input's state is while it delivers nothing
@@ -67,11 +67,15 @@ def health_of(snapshot: Mapping[str, Any]) -> Health:
         return Health("bad", "base_key", {})
     if away := [name for name, each in snapshot["inputs"].items() if each["state"] in AWAY]:
         return Health("bad", _away_code(snapshot, away), {"names": away})
+    if snapshot["interrupted"] and snapshot["session"] is None:
+        return Health("warn", "interrupted", {"count": len(snapshot["interrupted"])})
     for alarm in snapshot["sound_alarms"]:
         return Health("bad", f"sound_{alarm['code']}", {"name": alarm["microphone"]})
-    if snapshot["interrupted"]:
-        return Health("warn", "interrupted", {"count": len(snapshot["interrupted"])})
     return _warning(snapshot)
+
+
+def _is_withdrawn(held: Mapping[str, Any]) -> bool:
+    return held["problem"] is not None and held["problem"]["code"] == ConsentWithdrawn.code
 
 
 def _away_code(snapshot: Mapping[str, Any], away: list[str]) -> str:
@@ -89,8 +93,10 @@ def _warning(snapshot: Mapping[str, Any]) -> Health:
     if snapshot["space_left_s"] is not None and snapshot["space_left_s"] < LOW_SPACE_S:
         return Health("warn", "space_low", {"minutes": int(snapshot["space_left_s"] // 60)})
     queue = snapshot["queue"]
-    if queue["refused"]:
-        return Health("warn", "refused", {"count": queue["refused"]})
+    # What a patient took back is refused for ever, as it should be.
+    refused = [each for each in queue["held"] if each["state"] == "refused" and not _is_withdrawn(each)]
+    if refused:
+        return Health("warn", "refused", {"count": len(refused)})
     if not queue["online"]:
         level: Level = "warn" if queue["oldest_s"] > WAITING_LONG_S else "ok"
         return Health(level, "offline", {"count": queue["count"]})

@@ -143,7 +143,7 @@ class Station:
                 rig=self._rig.public_dict(),
                 light=self._light.newest,
             )
-            self._session = Running(local, visit, time.monotonic(), planned_s)
+            self._session, self._problem = Running(local, visit, time.monotonic(), planned_s), None
             if doubts:
                 codes = [doubt.code for doubt in doubts]
                 self._note("override", {"doubts": codes, "reason": override.strip()[:200]})
@@ -316,10 +316,10 @@ class Station:
     @property
     def state(self) -> State:
         with self._lock:
-            if self._problem is not None:
-                return "error"
             if self._session is not None:
                 return "recording" if self._session.paused_since_s is None else "paused"
+            if self._problem is not None:
+                return "error"
         if any(each.state == "starting" for each in self._inputs.states().values()):
             return "checking"
         if self._uploader.is_sending:
@@ -359,18 +359,22 @@ class Station:
                 "name": self._login.name,
                 "needed": upload.problem is not None and upload.problem["code"] in NOBODY,
             },
-            "today": [self._told_visit(visit) for visit in self.today.visits],
+            "today": self._told_visits(),
             "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,
         }
         shown |= self._sound.told()
         health = health_of(shown)
         return {**shown, "health": asdict(health), "room_problem": health.problem}
 
-    def _told_visit(self, visit: Visit) -> dict[str, Any]:
-        told: dict[str, Any] = visit.model_dump(mode="json")
-        return told | (
-            {"may_record": False, "consent": "withdrawn"} if self._spool.is_withdrawn(visit.id) else {}
-        )
+    def _told_visits(self) -> list[dict[str, Any]]:
+        """Today's, with what this station knows better than a list that may be old."""
+        recorded, told = self._spool.recorded(), []
+        for visit in self.today.visits:
+            plain: dict[str, Any] = visit.model_dump(mode="json") | {"recorded": visit.id in recorded}
+            if self._spool.is_withdrawn(visit.id):
+                plain |= {"may_record": False, "consent": "withdrawn"}
+            told.append(plain)
+        return told
 
     # What goes on by itself.
 
@@ -392,7 +396,7 @@ class Station:
         if self._uploader.refused(self._session.visit.id if self._session else None):
             with self._lock:
                 if self._session is not None:
-                    self._close("refused")
+                    self._close("refused", self._spool.refusal(self._session.local))
         for alarm in self._sound.new_alarms():
             self._note_if_running("sound", {"microphone": alarm.name, "alarm": alarm.code})
         problem = self._inputs.problem

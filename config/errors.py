@@ -319,6 +319,12 @@ class CoreUnreachable(Unavailable):
     """data: url, detail."""
 
 
+class AddressTaken(Unavailable):
+    """Another program listens where a page was to be served. data: address."""
+
+    transient = False
+
+
 class DiskFull(Unavailable):
     """data: path, needed_mb, free_mb. Not transient: somebody has to make room."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 
 from api.commands.common import PasswordStdin, ask_password
 from api.console import both, say
-from config.errors import CoreUnreachable
+from config.errors import AddressTaken, CoreUnreachable
 from config.log import configure_logging
 from config.settings import load_settings
 
@@ -39,18 +40,21 @@ def station(
     hosts = LOOPBACK | {host} | frozenset(settings.capture.station_hosts)
     chosen = load_rig(rig)
     password = ask_password(password_stdin) if user else ""
-    with Station(chosen, settings) as running:
+    with _listening(host, port) as listener, Station(chosen, settings) as running:
         if user:
             try:
                 running.log_in(user, password)
             except CoreUnreachable:
                 say("cli.station.later")
         say("cli.station.ready", url=f"http://{host}:{port}")
-        uvicorn.run(
-            create_station_app(settings, running, hosts),
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-        )
+        application = create_station_app(settings, running, hosts)
+        told = uvicorn.Config(application, log_config=None, access_log=False, server_header=False)
+        uvicorn.Server(told).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Before any device is opened: a second station would take them from the first. Raises AddressTaken."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise AddressTaken(address=f"{host}:{port}") from error

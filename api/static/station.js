@@ -6,6 +6,8 @@ const say = (element, text) => { if (element.textContent !== text) element.textC
 
 let latest = null;
 let chosen = null;
+let isChosenByHand = false;
+let recorded = null;
 let answeredAt = Date.now();
 const underWay = new Set();
 
@@ -55,6 +57,7 @@ function giveReason(text) {
 
 function choose(visit) {
   chosen = visit;
+  isChosenByHand = true;
   show(latest);
   one("[data-visits] [aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
   // Somebody may just have signed at the desk.
@@ -74,6 +77,7 @@ const commands = {
   pause: async () => session() && tell(await send(session().paused ? "/resume" : "/pause")),
   stop: () => session() && ask("stop", () => send("/stop")),
   today: () => send("/today"),
+  acknowledge: () => send("/acknowledge"),
   login: () => {
     one("[data-login-problem]").hidden = true;
     one("[data-logout]").hidden = !latest?.login.name;
@@ -97,9 +101,13 @@ function showVisits(told) {
   const running = told.session?.consultation;
   one("[data-no-visits]").hidden = told.today.length > 0;
   // Whose consultation it is, a person says; only where there is nobody else is there nothing to choose.
-  const ready = told.today.filter((visit) => visit.may_record);
+  const ready = told.today.filter((visit) => visit.may_record && !visit.recorded);
+  // Whoever comes after a recording is somebody else.
+  if (!running && recorded) isChosenByHand = false;
+  recorded = running;
+  isChosenByHand &&= told.today.some((visit) => visit.id === chosen);
   if (running) chosen = running;
-  else if (!told.today.some((visit) => visit.id === chosen)) chosen = ready.length === 1 ? ready[0].id : null;
+  else if (!isChosenByHand) chosen = ready.length === 1 ? ready[0].id : null;
   const shown = JSON.stringify([told.today, told.words.today, chosen, running]);
   if (list.dataset.shown === shown) return;
   const isNew = list.dataset.chosen !== String(chosen);
@@ -119,7 +127,7 @@ function showVisits(told) {
     button.disabled = Boolean(running) && running !== visit.id;
     button.addEventListener("click", () => choose(visit.id));
     const isSigned = visit.consent === "signed";
-    button.dataset.recorded = isSigned && !visit.may_record;
+    button.dataset.recorded = isSigned && (visit.recorded || !visit.may_record);
     sign.hidden = isSigned;
     sign.href = words.sign_url;
     withdraw.hidden = !isSigned;
@@ -225,7 +233,7 @@ function show(told) {
   say(text, paused ? text.dataset.on : text.dataset.off);
   one("[data-do=paper]").setAttribute("aria-pressed", String(Boolean(told.session?.paper)));
   one("[data-shade]").hidden = !paused;
-  if (told.problem) one("[data-health]").title = told.problem.code;
+  one("[data-do=acknowledge]").hidden = !told.problem;
 }
 
 function showLost() {
@@ -288,7 +296,6 @@ one("[data-login-form]").addEventListener("submit", async (event) => {
 });
 one("[data-logout]").addEventListener("click", async () => { one("[data-dialog=login]").close(); tell(await send("/logout")); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden && latest && !latest.session) send("/today"); });
-one("[data-health]").addEventListener("click", async () => latest?.problem && tell(await send("/acknowledge")));
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea")) return;
   const key = event.key.toLowerCase(), keys = { r: "start", p: "pause", s: "stop", d: "paper" };

@@ -18,7 +18,7 @@ from api.station.words import doubts_in_words, in_words
 from api.templating import API, templates
 from capture.running import CHAPTERS, Chapter
 from capture.station import Station
-from config.errors import NotFound, NotReady, RequestRejected, TooManyAttempts, YianError
+from config.errors import DiskFull, NotFound, NotReady, RequestRejected, TooManyAttempts, YianError
 from config.settings import Settings
 
 LANGUAGE_COOKIE = "yian_language"
@@ -216,6 +216,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
             doubts = []  # no reason that a person gives gets around this one
         told |= {"reason": reason, "doubts": doubts_in_words(doubts, station.snapshot(), words)}
     what, then = words.error(error)
+    if isinstance(error, DiskFull):
+        then = words.text("station.full.next")
     return JSONResponse({**told, "detail": what, "next": then}, status_code=error.status)
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from api.messages import Messages
 from capture.health import Doubt
-from config.errors import error_from_dict
+from config.errors import ConsentWithdrawn, DiskFull, error_from_dict
 
 
 def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo, core_url: str) -> dict[str, Any]:
@@ -60,7 +60,11 @@ def _state(snapshot: dict[str, Any]) -> str:
 def _health(snapshot: dict[str, Any], words: Messages) -> str:
     health = snapshot["health"]
     if health["code"] == "problem":
-        return " ".join(words.error(error_from_dict(snapshot["problem"])))
+        code = snapshot["problem"]["code"]
+        own = {ConsentWithdrawn.code: "station.health.withdrawn", DiskFull.code: "station.health.full"}.get(
+            code
+        )
+        return words.text(own) if own else " ".join(words.error(error_from_dict(snapshot["problem"])))
     data = dict(health["data"])
     if "name" in data:
         data["name"] = _role(snapshot, data["name"], words)
@@ -133,9 +137,12 @@ def _visit(visit: dict[str, Any], words: Messages, zone: ZoneInfo, core_url: str
 
 
 def _consent(visit: dict[str, Any]) -> str:
-    """A signed visit that may not be recorded is one that has been."""
-    is_over = visit["consent"] == "signed" and not visit["may_record"]
-    return "recorded" if is_over else str(visit["consent"])
+    """A signed visit that may not be recorded is one that has been; of another there may be a second part."""
+    if visit["consent"] != "signed":
+        return str(visit["consent"])
+    if not visit["may_record"]:
+        return "recorded"
+    return "more" if visit["recorded"] else "signed"
 
 
 def _clock(when: str | None, zone: ZoneInfo) -> str:
