@@ -83,7 +83,7 @@ class Station:
 
     def __enter__(self) -> Self:
         """Open the devices, begin to upload what waits, and listen."""
-        self._inputs.watch()
+        self._watch()
         self._uploader.start()
         self._desk.start(self.today, self.report)
         self._thread.start()
@@ -100,6 +100,13 @@ class Station:
         self._uploader.stop()
         self._inputs.close()
         self._spool.shut()
+
+    def _watch(self) -> None:
+        """Pictures and levels while nothing is recorded; none where a session died in its privacy pause, until a person
+        has said what becomes of it."""
+        self._inputs.watch()
+        if any(each.paused for each in self._spool.interrupted()):
+            self._inputs.pause()
 
     # What a person does.
 
@@ -184,6 +191,8 @@ class Station:
         with self._lock:
             self._interrupted(local)
             self._spool.close(local)
+            if self._session is None:
+                self._watch()
         self._uploader.wake()
 
     def pause(self) -> None:
@@ -239,6 +248,8 @@ class Station:
                 self._close("withdrawn")
             elif not self._close_interrupted_of(consultation):
                 self.today.find(consultation)
+            elif self._session is None:
+                self._watch()
             self._spool.withdraw(consultation, reason[:200])
         self._uploader.wake()
 
@@ -484,7 +495,7 @@ class Station:
         self._problem = problem or self._problem
         self._uploader.wake()
         if not self._ended.is_set():
-            self._inputs.watch()
+            self._watch()
 
     def _running(self) -> Running:
         if self._session is None:

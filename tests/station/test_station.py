@@ -177,7 +177,9 @@ def test_a_session_whose_station_died_in_a_privacy_pause_goes_on_paused(room: Ro
         paused_at = station.snapshot()["session"]["at_s"]
         station._inputs.stop()
         station._session = None
-    with room.station() as station:
+    with Station(room.rig, room.settings) as station:
+        assert {each["state"] for each in station.snapshot()["inputs"].values()} == {"paused"}
+        assert [each["paused"] for each in station.snapshot()["interrupted"]] == [True]
         station.resume_interrupted(local)
         shown = station.snapshot()
         assert (shown["state"], shown["session"]["paused"], shown["session"]["paper"]) == (
