@@ -134,7 +134,7 @@ class ConsentFormRejected(InputRejected):
 
 
 class RigRejected(InputRejected):
-    """data: problem."""
+    """data: problem (an English sentence), place, mistake (a code with words of its own), detail."""
 
 
 class SpectrumRejected(InputRejected):

@@ -144,6 +144,9 @@ def test_a_consent_withdrawn_at_the_core_ends_the_recording_here(room: Room) -> 
         actions.withdraw_consent(room.core, room.people.technician, consultation)
         until(lambda: station.snapshot()["session"] is None, "the recording to end")
         until(lambda: station.snapshot()["queue"]["refused"] == 1, "the refusal to be told")
+        assert (station.state, station.snapshot()["problem"]["code"]) == ("error", "consent-withdrawn")
+        station.acknowledge()
+        assert station.snapshot()["health"]["code"] != "refused", "what was taken back is no alarm for ever"
 
 
 def test_a_session_whose_station_died_is_offered_and_goes_on_where_it_was(room: Room) -> None:
@@ -249,6 +252,28 @@ def test_a_disk_that_runs_full_ends_the_session_in_order_and_says_so(
         station.acknowledge()
         assert station.snapshot()["problem"] is None
         until(lambda: at_the_core(room, room.visits["signed"]), "what was recorded at the core")
+
+
+def test_a_problem_that_nobody_acknowledged_does_not_hide_the_next_recording(room: Room) -> None:
+    with room.station() as station:
+        station._problem = DiskFull(path="x", needed_mb=1, free_mb=0)
+        assert station.state == "error"
+        station.start(room.visits["signed"], "演示")
+        assert (station.state, station.snapshot()["problem"]) == ("recording", None)
+
+
+def test_a_visit_that_was_recorded_is_told_as_that_and_not_as_unsigned(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        station.start(consultation, "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station.stop()
+        told = {visit["id"]: visit["recorded"] for visit in station.snapshot()["today"]}
+        assert told == {consultation: True, room.visits["unsigned"]: False}
+        until(lambda: at_the_core(room, consultation), "the recording at the core")
+        with pytest.raises(NotReady) as refused:
+            station.start(consultation, "演示")
+        assert refused.value.data["reason"] == "recorded"
 
 
 def test_marks_and_pauses_need_a_session(room: Room) -> None:
