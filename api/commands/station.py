@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -46,7 +47,7 @@ def station(
                 running.log_in(user, password)
             except CoreUnreachable:
                 say("cli.station.later")
-        say("cli.station.ready", url=f"http://{host}:{port}")
+        say("cli.station.ready", url=f"http://{_reachable(host)}:{port}")
         application = create_station_app(settings, running, hosts)
         told = uvicorn.Config(application, log_config=None, access_log=False, server_header=False)
         uvicorn.Server(told).run(sockets=[listener])
@@ -58,3 +59,13 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise AddressTaken(address=f"{host}:{port}") from error
+
+
+def _reachable(host: str) -> str:
+    """What a tablet has to be told where ``host`` means every address of this machine."""
+    if host != "0.0.0.0":
+        return host
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.connect(("192.0.2.1", 9))  # nothing is sent: the system says which way it would go
+        return str(asked.getsockname()[0])
+    return host

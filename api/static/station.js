@@ -291,8 +291,8 @@ one("[data-login-form]").addEventListener("submit", async (event) => {
   form.password.value = "";
   problem.hidden = answer.ok;
   if (answer.ok) return one("[data-dialog=login]").close();
-  const told = `${answer.detail} ${answer.next ?? ""}`;
-  say(problem, answer.lost ? one("[data-health]").dataset.lost : answer.code === "forbidden" ? problem.dataset.role : told);
+  const own = { forbidden: problem.dataset.role, "not-ready": problem.dataset.here }[answer.code];
+  say(problem, answer.lost ? one("[data-health]").dataset.lost : own ?? `${answer.detail} ${answer.next ?? ""}`);
 });
 one("[data-logout]").addEventListener("click", async () => { one("[data-dialog=login]").close(); tell(await send("/logout")); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden && latest && !latest.session) send("/today"); });
