@@ -14,7 +14,7 @@ from capture.today import Today
 from config.errors import NotLoggedIn, YianError
 from config.settings import Settings
 
-LIST_EVERY_S = 60.0
+LIST_EVERY_S = 20.0
 _log = structlog.get_logger(__name__)
 
 

@@ -46,7 +46,8 @@ async function start(override = "") {
     one("[data-doubts]").replaceChildren(...answer.doubts.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
     return one("[data-dialog=doubt]").showModal();
   }
-  tell(answer);
+  // Another page was quicker; this one shows it at once.
+  if (answer?.reason !== "busy") tell(answer);
 }
 
 function giveReason(text) {

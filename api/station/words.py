@@ -36,7 +36,8 @@ def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo, core_url
         "now": dt.datetime.now(zone).strftime("%H:%M"),
         "space": _space(snapshot["space_left_s"], words),
         "queue": _queue(snapshot, words),
-        "login": snapshot["login"]["name"] or words.text("station.login"),
+        "login": ("" if snapshot["login"]["needed"] else snapshot["login"]["name"])
+        or words.text("station.login"),
         "interrupted": [_interrupted(each, snapshot, words, zone) for each in snapshot["interrupted"]],
     }
     return {**snapshot, "words": told}
