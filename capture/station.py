@@ -160,6 +160,7 @@ class Station:
     def resume_interrupted(self, local: str) -> None:
         """Go on with a session whose station died; one that was paused goes on paused. Raises NotFound, NotReady,
         ConsentMissing."""
+        self.ask_for_today()  # the patient may have taken it back while the station was away
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")

@@ -212,6 +212,19 @@ def test_a_session_whose_station_died_in_a_privacy_pause_goes_on_paused(room: Ro
         }
 
 
+def test_a_session_does_not_go_on_when_the_patient_withdrew_at_the_core_meanwhile(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        local = station.start(consultation, "演示")
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        actions.withdraw_consent(room.core, room.people.technician, consultation)
+        with pytest.raises(ConsentRefused):
+            station.resume_interrupted(local)
+        assert station.snapshot()["session"] is None
+
+
 def test_a_patient_may_withdraw_while_it_is_asked_whether_a_session_goes_on(room: Room) -> None:
     with room.station() as station:
         local = station.start(room.visits["signed"], "演示")
