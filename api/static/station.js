@@ -4,7 +4,11 @@ const one = (selector, within = document) => within.querySelector(selector);
 const every = (selector, within = document) => [...within.querySelectorAll(selector)];
 const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
+// A key that is tapped twice in fright still means one pause.
+const DOUBLE_TAP_MS = 1000;
+
 let latest = null;
+let mayResumeAt = 0;
 let chosen = null;
 let isChosenByHand = false;
 let recorded = null;
@@ -75,7 +79,13 @@ function chooseNext(step) {
 const session = () => latest?.session ?? null;
 const commands = {
   start: () => start(),
-  pause: async () => session() && tell(await send(session().paused ? "/resume" : "/pause")),
+  pause: async () => {
+    if (!session()) return;
+    if (session().paused) return tell(await send("/resume"));
+    const answer = await send("/pause");
+    mayResumeAt = Date.now() + DOUBLE_TAP_MS;
+    tell(answer);
+  },
   stop: () => session() && ask("stop", () => send("/stop")),
   today: () => send("/today"),
   acknowledge: () => send("/acknowledge"),
@@ -221,6 +231,7 @@ function show(told) {
   say(who, selected ? `${selected.title} · ${selected.patient}` : told.today.length ? who.dataset.none : "");
   one("[data-do=start]").disabled = running || !selected?.may_record;
   for (const key of ["pause", "stop", "paper"]) one(`[data-do=${key}]`).disabled = !running;
+  if (told.session?.paused && Date.now() < mayResumeAt) one("[data-do=pause]").disabled = true;
   for (const key of every("[data-chapter]")) {
     key.disabled = !running;
     key.classList.toggle("current", told.session?.chapters.at(-1)?.chapter === key.dataset.chapter);

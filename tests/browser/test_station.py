@@ -107,8 +107,12 @@ def test_a_whole_session_by_keyboard(page: Page, station: Station) -> None:
     expect(page.locator("body")).to_have_attribute("data-state", "recording")
     page.keyboard.press("3")
     page.keyboard.press("p")
-    expect(page.locator("body")).to_have_attribute("data-state", "paused")
     page.keyboard.press("p")
+    expect(page.locator("body")).to_have_attribute("data-state", "paused")
+    expect(page.locator("[data-do=pause]")).to_be_enabled()
+    assert station.snapshot()["session"]["paused"], "a key that is tapped twice means one pause"
+    page.keyboard.press("p")
+    expect(page.locator("body")).to_have_attribute("data-state", "recording")
     page.keyboard.press("d")
     expect(page.locator("[data-do=paper]")).to_have_attribute("aria-pressed", "true")
     told = station.snapshot()["session"]
