@@ -90,7 +90,7 @@ def _role(snapshot: dict[str, Any], name: str, words: Messages) -> str:
 
 
 def _devices(snapshot: dict[str, Any], names: Iterable[str], words: Messages) -> str:
-    """ "诊桌摄像机、专家话筒"; where several have one role, with their names in the rig."""
+    """ "诊桌摄像机、专家麦克风"; where several have one role, with their names in the rig."""
     roles, kinds = snapshot["roles"], snapshot["kinds"]
     alike = Counter((kinds[name], roles[name]) for name in roles)
 

@@ -80,7 +80,7 @@ def told(changed: dict[str, Any]) -> dict[str, Any]:
 
 def test_devices_are_named_as_a_technician_knows_them() -> None:
     words = told({"inputs": away("desk", "second"), "session": SESSION})
-    assert "诊桌摄像机、专家话筒 second已断开" in words["health"]
+    assert "诊桌摄像机、专家麦克风 second已断开" in words["health"]
     shown, doubts = snapshot(), [Doubt("light_fail"), Doubt("input_restarting", ("desk",))]
     assert doubts_in_words(doubts, shown, load_messages("zh-CN")) == [
         "光线不合格",
