@@ -24,7 +24,6 @@ from config.errors import (
     NotFound,
     NotLoggedIn,
     RequestRejected,
-    TooManyAttempts,
     YianError,
     error_from_dict,
     error_kinds,
@@ -206,7 +205,8 @@ def log_in(settings: CaptureSettings, username: str, password: str) -> str:
     """
     told = {"username": username, "password": password}
     with _client(settings, {}) as client:
-        answer = _asked(client, settings.core_url, "POST", "/api/login", json=told)
+        # Too many wrong passwords are a person's to hear of, and no reason to try again.
+        answer = _asked(client, settings.core_url, "POST", "/api/login", _BUSY - {429}, json=told)
     token = answer.get("token")
     if not isinstance(token, str):
         raise _not_ours(settings.core_url, "no token")
@@ -218,7 +218,10 @@ def _client(settings: CaptureSettings, headers: dict[str, str]) -> httpx.Client:
     return httpx.Client(base_url=settings.core_url, headers=headers, timeout=timeout)
 
 
-def _asked(client: httpx.Client, url: str, method: str, path: str, **request: Any) -> dict[str, Any]:
+def _asked(
+    client: httpx.Client, url: str, method: str, path: str, busy: frozenset[int] = _BUSY, **request: Any
+) -> dict[str, Any]:
+    """``busy``: statuses after which the same request may simply be tried again."""
     try:
         response = client.request(method, path, **request)
     except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -226,15 +229,13 @@ def _asked(client: httpx.Client, url: str, method: str, path: str, **request: An
     answer = _json(response)
     if response.is_success:
         return answer
-    raise _refusal(url, response.status_code, answer)
+    raise _refusal(url, response.status_code, answer, busy)
 
 
-def _refusal(url: str, status: int, problem: dict[str, Any]) -> YianError:
+def _refusal(url: str, status: int, problem: dict[str, Any], busy: frozenset[int]) -> YianError:
     code, data = str(problem.get("code", "")), problem.get("data")
     told = {"code": code, "data": data if isinstance(data, dict) else {}}
-    if code == TooManyAttempts.code:
-        return error_from_dict(told)
-    if status >= 500 or status in _BUSY or status < 400:
+    if status >= 500 or status in busy or status < 400:
         return _not_ours(url, code or f"HTTP {status}")
     if code in error_kinds() and code != "internal":
         return error_from_dict(told)
