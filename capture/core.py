@@ -48,11 +48,7 @@ class Core:
         if not token or not token.isascii() or not token.isprintable():
             raise NotLoggedIn()
         self._url = settings.core_url
-        self._client = httpx.Client(
-            base_url=settings.core_url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-        )
+        self._client = _client(settings, {"Authorization": f"Bearer {token}"})
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +139,17 @@ class Core:
         if "case" not in self._tell("station-erased", told.consultation, path, body):
             raise self._not_ours("no case id")
 
+    def me(self) -> dict[str, str]:
+        """Whose token this is: ``name`` and ``role`` among others."""
+        answer = self._call("GET", "/api/me")
+        if not {"name", "role"} <= answer.keys():
+            raise self._not_ours("no user")
+        return {key: str(value) for key, value in answer.items()}
+
+    def log_out(self) -> None:
+        """The token opens nothing any more."""
+        self._call("POST", "/api/logout")
+
     def station(self) -> BaseFacts:
         """Whom this station serves, and the key to seal to."""
         answer = self._call("GET", "/api/station")
@@ -185,37 +192,69 @@ class Core:
             raise
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        try:
-            response = self._client.request(method, path, **request)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._not_ours(type(error).__name__) from error
-        answer = _json(response)
-        if response.is_success:
-            return answer
-        raise self._refusal(response.status_code, answer)
-
-    def _refusal(self, status: int, problem: dict[str, Any]) -> YianError:
-        code = str(problem.get("code", ""))
-        if status >= 500 or status in _BUSY or status < 400:
-            return self._not_ours(code or f"HTTP {status}")
-        data = problem.get("data")
-        if code in error_kinds() and code != "internal":
-            return error_from_dict({"code": code, "data": data if isinstance(data, dict) else {}})
-        detail = str(problem.get("detail") or f"HTTP {status}")
-        match status:
-            case 401:
-                return NotLoggedIn()
-            case 403:
-                return Forbidden(action=detail)
-            case 404:
-                return NotFound(what="address", id=detail)
-            case 409:
-                return Conflict(detail=detail)
-        return RequestRejected(problem=detail)
+        return _asked(self._client, self._url, method, path, **request)
 
     def _not_ours(self, detail: str) -> CoreUnreachable:
-        """What answers is not a core in order, whether nothing, a gateway or a hotel's log-in page: try again."""
-        return CoreUnreachable(url=redact(self._url), detail=detail)
+        return _not_ours(self._url, detail)
+
+
+def log_in(settings: CaptureSettings, username: str, password: str) -> str:
+    """A token for who proves to be ``username``; it opens the core until its session ends there.
+
+    Raises NotLoggedIn for a wrong name or password, TooManyAttempts, RequestRejected, CoreUnreachable.
+    """
+    told = {"username": username, "password": password}
+    with _client(settings, {}) as client:
+        # Too many wrong passwords are a person's to hear of, and no reason to try again.
+        answer = _asked(client, settings.core_url, "POST", "/api/login", _BUSY - {429}, json=told)
+    token = answer.get("token")
+    if not isinstance(token, str):
+        raise _not_ours(settings.core_url, "no token")
+    return token
+
+
+def _client(settings: CaptureSettings, headers: dict[str, str]) -> httpx.Client:
+    timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+    return httpx.Client(base_url=settings.core_url, headers=headers, timeout=timeout)
+
+
+def _asked(
+    client: httpx.Client, url: str, method: str, path: str, busy: frozenset[int] = _BUSY, **request: Any
+) -> dict[str, Any]:
+    """``busy``: statuses after which the same request may simply be tried again."""
+    try:
+        response = client.request(method, path, **request)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise _not_ours(url, type(error).__name__) from error
+    answer = _json(response)
+    if response.is_success:
+        return answer
+    raise _refusal(url, response.status_code, answer, busy)
+
+
+def _refusal(url: str, status: int, problem: dict[str, Any], busy: frozenset[int]) -> YianError:
+    code, data = str(problem.get("code", "")), problem.get("data")
+    told = {"code": code, "data": data if isinstance(data, dict) else {}}
+    if status >= 500 or status in busy or status < 400:
+        return _not_ours(url, code or f"HTTP {status}")
+    if code in error_kinds() and code != "internal":
+        return error_from_dict(told)
+    detail = str(problem.get("detail") or f"HTTP {status}")
+    match status:
+        case 401:
+            return NotLoggedIn()
+        case 403:
+            return Forbidden(action=detail)
+        case 404:
+            return NotFound(what="address", id=detail)
+        case 409:
+            return Conflict(detail=detail)
+    return RequestRejected(problem=detail)
+
+
+def _not_ours(url: str, detail: str) -> CoreUnreachable:
+    """What answers is not a core in order, whether nothing, a gateway or a hotel's log-in page: try again."""
+    return CoreUnreachable(url=redact(url), detail=detail)
 
 
 def _check_whole(kept: Kept) -> None:

@@ -9,25 +9,26 @@ from typing import Any
 import structlog
 
 from capture.core import Core
+from capture.login import Login
 from capture.today import Today
 from config.errors import NotLoggedIn, YianError
 from config.settings import Settings
 
-LIST_EVERY_S = 60.0
+LIST_EVERY_S = 20.0
 _log = structlog.get_logger(__name__)
 
 
 class Desk:
     """Talks to the core in a thread of its own, so that nothing in the room ever waits for a network."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings.capture
+    def __init__(self, settings: Settings, login: Login) -> None:
+        self._settings, self._login = settings.capture, login
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def today(self) -> Any:
         """The list of today as the core tells it. Raises CoreUnreachable, NotLoggedIn and what else the core says."""
-        with Core(self._settings) as core:
+        with Core(self._login.settings) as core:
             planned = {each["consultation"]: each for each in core.schedule(self._settings.room)}
             visits = core.today(self._settings.room)
         for visit in visits:
@@ -62,7 +63,7 @@ class Desk:
             waited += self._settings.heartbeat_s
 
     def _tell(self, words: dict[str, Any]) -> None:
-        with Core(self._settings) as core:
+        with Core(self._login.settings) as core:
             core.tell_room(self._settings.room, words)
 
     def _quietly(self, errand: Callable[[], object]) -> bool:

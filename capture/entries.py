@@ -64,7 +64,8 @@ class Kept:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A session whose station died: somebody has to say whether it goes on or is closed. ``seconds``: its last one."""
+    """A session whose station died: somebody has to say whether it goes on or is closed. ``seconds``: its last one;
+    ``paused``: it died in a privacy pause."""
 
     local: str
     consultation: str
@@ -72,6 +73,7 @@ class Interrupted:
     started_at: str
     seconds: float
     segments: int
+    paused: bool
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,13 @@ class Inputs:
         from_s: float = 0.0,
         limit_s: float | None = None,
         zero: float | None = None,
+        *,
+        paused: bool = False,
     ) -> None:
         """Record every input into ``folder``; the session's clock stands at ``from_s`` now. Returns at once.
 
-        ``zero``: the session's second 0 on the monotonic clock, where something else is timed by it too.
+        ``zero``: the session's second 0 on the monotonic clock, where something else is timed by it too. ``paused``:
+        nothing is captured before :meth:`resume`.
 
         A folder that an earlier station left behind is continued: numbers go on, and the time between is a gap of the
         reason "station". ``limit_s``: each input ends by itself after so many seconds. A callback that raises gets
@@ -124,7 +127,7 @@ class Inputs:
         self._end_job()
         self._on_segment, self._on_gap = on_segment, on_gap
         zero = time.monotonic() - from_s if zero is None else zero
-        self._begin(Job(folder, self._segment_s, zero, from_s, limit_s))
+        self._begin(Job(folder, self._segment_s, zero, from_s, limit_s), paused=paused)
 
     def pause(self) -> None:
         """Nothing is captured once this has returned, until :meth:`resume`: no child is running."""
@@ -197,14 +200,14 @@ class Inputs:
             return on_picture and (lambda jpeg: self._pictures.put(on_picture, name, jpeg))
         return on_sound and (lambda block: self._sounds.put(on_sound, name, block, SOUND_RATE_HZ))
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job: Job, *, paused: bool = False) -> None:
         for each in self._all:
             ffmpeg_binary(each.device.input)
         self._end_job()
         with self._changed:
             for each in self._all:
                 each.forget()
-            self.problem, self._refused, self._paused, self._job = None, None, False, job
+            self.problem, self._refused, self._paused, self._job = None, None, paused, job
             self._changed.notify_all()
 
     def _end_job(self) -> None:

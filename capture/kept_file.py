@@ -8,11 +8,13 @@ from pathlib import Path
 
 
 def keep(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``; it is on the disk when this returns. Raises OSError, the old file untouched."""
+    """Write ``text`` to ``path``, for this user's eyes alone; it is on the disk when this returns. Raises OSError, the
+    old file untouched."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{secrets.token_hex(8)}")
     try:
-        with fresh.open("w", encoding="utf-8") as file:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

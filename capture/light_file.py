@@ -45,8 +45,12 @@ def write_calibration(path: Path, calibration: Calibration, card: Region) -> Non
         fresh.chmod(path.stat().st_mode & 0o777)
         found = load_rig(fresh).light
         if found is None or found.calibration != calibration:
+            words = "[light.calibration] could not be put in; paste it by hand"
             raise RigRejected(
-                problem=f"{path.name}: [light.calibration] could not be put in; paste it by hand"
+                problem=f"{path.name}: {words}",
+                place=path.name,
+                mistake="calibration",
+                detail="[light.calibration]",
             )
         fresh.replace(path)
     finally:

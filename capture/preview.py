@@ -20,7 +20,7 @@ class Preview:
     """Holds the last few JPEGs of every camera in memory, never on disk. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._pictures: dict[str, deque[tuple[float, bytes]]] = {}
         self._numbers: dict[str, int] = {}
 
@@ -40,9 +40,9 @@ class Preview:
         return fresh[-1] if fresh else None
 
     def numbers(self) -> dict[str, int]:
-        """How many pictures each camera has given, so that a page knows when there is a new one."""
+        """How many pictures each camera that is seen now has given, so that a page knows when there is a new one."""
         with self._lock:
-            return dict(self._numbers)
+            return {camera: number for camera, number in self._numbers.items() if self._fresh(camera)}
 
     def frames(self, camera: str) -> NDArray[np.uint8] | None:
         """The last pictures as RGB (n, h, w, 3), n <= 3, all of the newest one's size; None without any."""

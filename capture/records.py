@@ -13,7 +13,7 @@ from typing import Any
 
 from capture.entries import Erasure, Held, Kept, Note, Queue, Session, State, Withdrawal
 from capture.journal import Journal
-from config.errors import IllegalTransition, NotFound, YianError
+from config.errors import IllegalTransition, NotFound, YianError, error_from_dict
 
 SEGMENT_COLUMNS = "track, number, file, sha256, size, sealed_sha256, sealed_size, start_s, duration_s"
 _SESSION_COLUMNS = (
@@ -79,6 +79,18 @@ class Records:
         oldest = min((datetime.fromisoformat(each.started_at) for each in waiting), default=None)
         oldest_s = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
         return Queue(rows[0][0], rows[0][1], oldest_s, refused, tuple(held))
+
+    def recorded(self) -> set[str]:
+        """The consultations of which this station has ended a session with something in it."""
+        rows = self._journal.run(
+            "select distinct consultation from station_session where closed = 1 and state in ('waiting', 'complete')"
+        )
+        return {consultation for (consultation,) in rows}
+
+    def refusal(self, local: str) -> YianError | None:
+        """Why the core does not want the session, where it does not."""
+        (problem,) = self._journal.run("select problem from station_session where local = ?", local)[0]
+        return None if problem is None else error_from_dict(json.loads(problem))
 
     # What became of it at the core.
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capture.light_setup import Light
-from capture.sources import Opening, Secrets, check_source, opening
+from capture.sources import Mistake, Opening, Secrets, check_source, opening
 from config.errors import FfmpegMissing, RigRejected
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -67,11 +67,12 @@ class Camera(Input):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.width is None) != (self.height is None):
-            raise ValueError("width and height go together")
+            raise Mistake("size", "width, height", "width and height go together")
         if self.codec == "copy" and self.input in ("test", "avfoundation"):
-            raise ValueError("codec = 'copy' needs a camera or file that is already H.264 or H.265")
+            words = "codec = 'copy' needs a camera or file that is already H.264 or H.265"
+            raise Mistake("copy", 'codec = "encode"', words)
         if self.format and (self.codec == "copy" or self.input not in ("v4l2", "dshow")):
-            raise ValueError("format is for v4l2 and dshow cameras that are encoded here")
+            raise Mistake("format", "format", "format is for v4l2 and dshow cameras that are encoded here")
         check_source(self)
         return self
 
@@ -99,12 +100,14 @@ class Rig(Part):
     def _consistent(self) -> Self:
         names = [each.name for each in self.inputs]
         if not names:
-            raise ValueError("the rig has no [[camera]] and no [[microphone]]")
+            words = "the rig has no [[camera]] and no [[microphone]]"
+            raise Mistake("no-inputs", "[[camera]], [[microphone]]", words)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"the name {twice[0]!r} is used twice")
+            raise Mistake("twice", twice[0], f"the name {twice[0]!r} is used twice")
         if self.light and self.light.camera and self.light.camera not in [each.name for each in self.camera]:
-            raise ValueError(f"light.camera names {self.light.camera!r}, which is no camera of this rig")
+            words = f"light.camera names {self.light.camera!r}, which is no camera of this rig"
+            raise Mistake("light-camera", self.light.camera, words)
         return self
 
     @property
@@ -115,7 +118,8 @@ class Rig(Part):
         for each in self.inputs:
             if each.name == name:
                 return each
-        raise RigRejected(problem=f"no input is named {name!r}")
+        words = f"no input is named {name!r}"
+        raise RigRejected(problem=words, place="rig.toml", mistake="no-input", detail=name)
 
     def public_dict(self) -> dict[str, Any]:
         """The rig as it may be stored and sent: no credentials, no folders."""
@@ -139,18 +143,28 @@ def load_rig(path: Path) -> Rig:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RigRejected(problem=f"{path.name}: {error.strerror}") from error
+        raise _rejected(path, Mistake("unreadable", path.name, str(error.strerror))) from error
     except UnicodeDecodeError as error:
-        raise RigRejected(problem=f"{path.name}: not UTF-8 text") from error
+        raise _rejected(path, Mistake("no-text", "UTF-8", "not UTF-8 text")) from error
     except tomllib.TOMLDecodeError as error:
-        raise RigRejected(problem=f"{path.name}: {error}") from error
+        raise _rejected(path, Mistake("no-toml", str(error), str(error))) from error
     try:
         secrets = Secrets(secrets_file(path))
         return Rig.model_validate(_with_whole_sources(raw, path.parent.resolve(), secrets))
     except ValidationError as error:
-        raise RigRejected(problem=f"{path.name}: {_first_problem(error)}") from error
+        raise _rejected(path, *_first_mistake(error)) from error
     except ValueError as error:
-        raise RigRejected(problem=f"{path.name}: {error}") from error
+        mistake = error if isinstance(error, Mistake) else Mistake("other", str(error), str(error))
+        raise _rejected(path, mistake) from error
+
+
+def _rejected(path: Path, mistake: Mistake, place: str = "") -> RigRejected:
+    return RigRejected(
+        problem=": ".join(part for part in (path.name, place, str(mistake)) if part),
+        place=f"{path.name} {place}".rstrip(),
+        mistake=mistake.code,
+        detail=mistake.detail,
+    )
 
 
 def secrets_file(rig_file: Path) -> Path:
@@ -178,14 +192,27 @@ def _with_whole_sources(raw: dict[str, Any], folder: Path, secrets: Secrets) -> 
     }
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    if first["type"] == "extra_forbidden":
-        words = "no such key"
-    else:
-        words = str(first["msg"]).removeprefix("Value error, ")
-    place = [f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in first["loc"]]
-    return f"{''.join(place).lstrip('.')}: {words}" if place else words
+def _first_mistake(error: ValidationError) -> tuple[Mistake, str]:
+    """What is wrong, and where: ``camera[1].role``."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    told = first.get("ctx", {})
+    if isinstance(own := told.get("error"), Mistake):
+        return own, place.lstrip(".")
+    words = str(first["msg"]).removeprefix("Value error, ")
+    key = str(first["loc"][-1]) if first["loc"] else ""
+    match first["type"]:
+        case "extra_forbidden":
+            mistake = Mistake("unknown-key", key, "no such key")
+        case "missing":
+            mistake = Mistake("missing-key", key, words)
+        case "literal_error":
+            mistake = Mistake("choice", str(told["expected"]).replace(" or ", ", ").replace("'", ""), words)
+        case "string_pattern_mismatch":
+            mistake = Mistake("name", "desk, room-2", words)
+        case _:
+            mistake = Mistake("other", words, words)
+    return mistake, place.lstrip(".")
 
 
 def ffmpeg_binary(kind: str = "file") -> str:

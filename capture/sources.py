@@ -36,6 +36,15 @@ LONGEST_ADDRESS = 4096  # the whole list has to fit into a pipe that nobody read
 _UNQUOTABLE = re.compile(r"[\x00-\x20'\\\x7f]")
 
 
+class Mistake(ValueError):
+    """What is wrong with a rig. ``code`` has words of its own in the catalogue (``mistake.<code>``), ``detail`` is what it
+    is about; as text it is one English sentence. Never with an address in it."""
+
+    def __init__(self, code: str, detail: str, words: str) -> None:
+        super().__init__(words)
+        self.code, self.detail = code, detail
+
+
 class Opening(NamedTuple):
     """What makes ffmpeg open an input: its arguments, and what it reads from its standard input.
 
@@ -64,57 +73,66 @@ class Secrets:
     """What ``${NAME}`` in a source stands for: the environment first, then the file of secrets beside the rig file."""
 
     def __init__(self, path: Path) -> None:
-        """``path`` is that file; it need not exist. Raises ValueError when others may read it, or it is no TOML."""
+        """``path`` is that file; it need not exist. Raises Mistake when others may read it, or it is no TOML."""
         self.path = path
         self._kept: dict[str, object] = {}
         if not path.is_file():
             return
         if os.name == "posix" and path.stat().st_mode & 0o077:
-            raise ValueError(f"other users may read {path.name}; allow it to yourself alone (chmod 600)")
+            raise Mistake(
+                "secrets-open",
+                path.name,
+                f"other users may read {path.name}; allow it to yourself alone (chmod 600)",
+            )
         try:
             self._kept = tomllib.loads(path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             # Its words quote the file.
-            raise ValueError(f'{path.name} is no TOML of lines NAME = "value"') from error
+            raise Mistake(
+                "secrets-toml", path.name, f'{path.name} is no TOML of lines NAME = "value"'
+            ) from error
 
     def fill(self, source: str) -> str:
-        """``source`` with its secrets, safe in an address whatever signs they have. Raises ValueError on an unknown."""
+        """``source`` with its secrets, safe in an address whatever signs they have. Raises Mistake on an unknown."""
 
         def value(match: re.Match[str]) -> str:
             name = match[1]
             found = os.environ.get(name, self._kept.get(name))
             if isinstance(found, str):
                 return quote(found, safe="")
-            raise ValueError(f"nothing says what ${{{name}}} is: set it, or add it to {self.path.name}")
+            words = f"nothing says what ${{{name}}} is: set it, or add it to {self.path.name}"
+            raise Mistake("secret-unknown", f"{name}, {self.path.name}", words)
 
         return _SECRET.sub(value, source)
 
 
 def check_source(chosen: Camera | Microphone) -> None:
-    """Raises ValueError saying in words what is wrong, without repeating an address."""
+    """Raises Mistake, without repeating an address."""
     source, kind = chosen.source, chosen.input
     if chosen.realtime and kind not in ("file", "test"):
-        raise ValueError("realtime is for files and test sources; devices always are")
+        raise Mistake("realtime", "realtime", "realtime is for files and test sources; devices always are")
     if kind == "test":
         known = source in ("", *_TEST_PICTURES) if chosen.kind == "video" else _known_sound(source)
         if not known:
-            raise ValueError("source of a test input: testsrc2 or smptebars; sine, sine:<Hz> or silence")
+            words = "source of a test input: testsrc2 or smptebars; sine, sine:<Hz> or silence"
+            raise Mistake("source", "testsrc2, smptebars, sine, sine:440, silence", words)
     elif not source:
-        raise ValueError("source is missing")
+        raise Mistake("missing-key", "source", "source is missing")
     elif kind == "file" and not Path(source).is_file():
-        raise ValueError(f"the file {Path(source).name!r} does not exist")
+        raise Mistake("no-file", Path(source).name, f"the file {Path(source).name!r} does not exist")
     elif kind == "v4l2" and not source.startswith("/dev/"):
-        raise ValueError("source of a v4l2 camera is a device such as /dev/video0")
+        raise Mistake("source", "/dev/video0", "source of a v4l2 camera is a device such as /dev/video0")
     elif kind == "rtsp" and not source.startswith(("rtsp://", "rtsps://")):
-        raise ValueError("source of an rtsp input starts with rtsp:// or rtsps://")
+        words = "source of an rtsp input starts with rtsp:// or rtsps://"
+        raise Mistake("source", "rtsp://192.168.1.20/stream1", words)
     elif kind == "onvif" and not _known_service(source):
-        raise ValueError(
-            "source of an onvif input is the camera's address, such as http://user:${NAME}@192.168.1.20"
-        )
+        words = "source of an onvif input is the camera's address, such as http://user:${NAME}@192.168.1.20"
+        raise Mistake("source", "http://user:${NAME}@192.168.1.20", words)
     elif kind in ("alsa", "pulse") and not _SOUND_DEVICE.fullmatch(source):
-        raise ValueError("source of a microphone is a device name such as hw:1,0 or default")
+        words = "source of a microphone is a device name such as hw:1,0 or default"
+        raise Mistake("source", "hw:1,0, default", words)
     elif kind in ("dshow", "avfoundation") and not _NAMED_DEVICE.fullmatch(source):
-        raise ValueError("source is the device's name as `yian rig list` shows it")
+        raise Mistake("source", "yian rig list", "source is the device's name as `yian rig list` shows it")
 
 
 def opening(chosen: Camera | Microphone) -> Opening:

@@ -221,9 +221,14 @@ class Spool(Records):
                             session.started_at,
                             _end_s(kept),
                             len(kept),
+                            self._is_paused(session.local),
                         )
                     )
         return found
+
+    def _is_paused(self, local: str) -> bool:
+        pauses = [note.data["on"] for note in self.notes(local) if note.kind == "pause"]
+        return bool(pauses) and pauses[-1]
 
     def tidy(self) -> None:
         """Seal what killed stations left plain, without deciding anything about their sessions.

@@ -11,17 +11,18 @@ import contextlib
 import threading
 import time
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 import structlog
 
 from capture.desk import Desk
-from capture.health import health_of
+from capture.health import AWAY, Doubt, health_of
 from capture.heartbeat import Heartbeat
 from capture.inputs import Inputs
 from capture.light_watch import LightWatch
+from capture.login import Login
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
 from capture.running import Chapter, Running
@@ -38,7 +39,9 @@ from config.errors import (
     ConsentRefused,
     ConsentWithdrawn,
     DiskFull,
+    Forbidden,
     NotFound,
+    NotLoggedIn,
     NotReady,
     YianError,
 )
@@ -49,6 +52,8 @@ State = Literal["idle", "checking", "ready", "recording", "paused", "uploading",
 TICK_S = 0.5
 # Nobody waits longer than this between pressing the key and being recorded, whatever the network does.
 ASK_S = 2.0
+# What the core says to a station where nobody, or the wrong person, is logged in.
+NOBODY = frozenset({NotLoggedIn.code, Forbidden.code})
 _log = structlog.get_logger(__name__)
 
 
@@ -67,8 +72,9 @@ class Station:
         self._space = SpaceWatch(rig, settings)
         self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.listen)
         self._spool = Spool(self._home)
-        self._desk = Desk(settings)
-        self._uploader = Uploader(settings, self._spool)
+        self._login = Login(settings)
+        self._desk = Desk(settings, self._login)
+        self._uploader = Uploader(settings, self._spool, self._login)
         self.today = Today(self._home, settings.zone, self._desk.today)
         self._light = LightWatch(rig, settings, self.preview.frames)
         self._timetable = Timetable(settings.capture.planned_minutes)
@@ -77,7 +83,7 @@ class Station:
 
     def __enter__(self) -> Self:
         """Open the devices, begin to upload what waits, and listen."""
-        self._inputs.watch()
+        self._watch()
         self._uploader.start()
         self._desk.start(self.today, self.report)
         self._thread.start()
@@ -95,6 +101,13 @@ class Station:
         self._inputs.close()
         self._spool.shut()
 
+    def _watch(self) -> None:
+        """Pictures and levels while nothing is recorded; none where a session died in its privacy pause, until a person
+        has said what becomes of it."""
+        self._inputs.watch()
+        if any(each.paused for each in self._spool.interrupted()):
+            self._inputs.pause()
+
     # What a person does.
 
     def start(self, consultation: str, override: str = "") -> str:
@@ -104,12 +117,16 @@ class Station:
         sealing), DiskFull when the planned session does not fit.
         """
         # A signature given a minute ago, or withdrawn; without a core that answers soon the last list counts.
-        asking = threading.Thread(target=self._ask_for_today, name="today", daemon=True)
-        asking.start()
-        asking.join(ASK_S)
+        self.ask_for_today()
         return self._start(consultation, override)
 
-    def _ask_for_today(self) -> None:
+    def ask_for_today(self) -> None:
+        """Have the core tell today's list now; one that does not answer soon keeps nobody waiting."""
+        asking = threading.Thread(target=self._refresh_today, name="today", daemon=True)
+        asking.start()
+        asking.join(ASK_S)
+
+    def _refresh_today(self) -> None:
         with contextlib.suppress(YianError):
             self.today.refresh()
 
@@ -122,7 +139,7 @@ class Station:
             check_space(self._rig, planned_s, self._settings)
             doubts = self.doubts()
             if doubts and not override.strip():
-                raise NotReady(reason=doubts[0])
+                raise NotReady(reason=doubts[0].code)
             local = uuid.uuid4().hex
             self._spool.open(
                 local,
@@ -133,14 +150,17 @@ class Station:
                 rig=self._rig.public_dict(),
                 light=self._light.newest,
             )
-            self._session = Running(local, visit, time.monotonic(), planned_s)
+            self._session, self._problem = Running(local, visit, time.monotonic(), planned_s), None
             if doubts:
-                self._note("override", {"doubts": doubts, "reason": override.strip()[:200]})
+                codes = [doubt.code for doubt in doubts]
+                self._note("override", {"doubts": codes, "reason": override.strip()[:200]})
             self._begin(0.0)
             return local
 
     def resume_interrupted(self, local: str) -> None:
-        """Go on with a session whose station died. Raises NotFound, NotReady, ConsentMissing."""
+        """Go on with a session whose station died; one that was paused goes on paused. Raises NotFound, NotReady,
+        ConsentMissing."""
+        self.ask_for_today()  # the patient may have taken it back while the station was away
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
@@ -149,6 +169,7 @@ class Station:
             asked = time.monotonic()
             from_s = self._spool.continue_from(local, None if zero is None else asked - zero)
             self._session = Running(local, visit, asked - from_s, from_s + self._planned_s(visit))
+            self._session.recall(self._spool.notes(local))
             self._begin(from_s)
 
     def _permitted(self, consultation: str) -> Visit:
@@ -157,6 +178,8 @@ class Station:
         if self._spool.is_withdrawn(consultation):
             # The list may be older than the patient's word.
             raise ConsentWithdrawn(consultation=consultation, purpose="record")
+        if not visit.may_record and visit.consent == "signed":
+            raise NotReady(reason="recorded")
         if not visit.may_record:
             raise ConsentMissing(consultation=consultation, purpose="record")
         return visit
@@ -169,6 +192,8 @@ class Station:
         with self._lock:
             self._interrupted(local)
             self._spool.close(local)
+            if self._session is None:
+                self._watch()
         self._uploader.wake()
 
     def pause(self) -> None:
@@ -222,10 +247,20 @@ class Station:
                 ):  # a full disk takes no note; it may not keep this from ending
                     self._note("withdrawal", {})
                 self._close("withdrawn")
-            else:
+            elif not self._close_interrupted_of(consultation):
                 self.today.find(consultation)
+            elif self._session is None:
+                self._watch()
             self._spool.withdraw(consultation, reason[:200])
         self._uploader.wake()
+
+    def _close_interrupted_of(self, consultation: str) -> bool:
+        """Whether there was a session of it whose station died. Nobody is asked any more whether it goes on."""
+        found = [each for each in self._spool.interrupted() if each.consultation == consultation]
+        for each in found:
+            with contextlib.suppress(YianError):  # a full disk: it stays, sealed, and is not recorded
+                self._spool.close(each.local)
+        return bool(found)
 
     def check_light(self) -> dict[str, Any]:
         """Measure now. Raises DeviceFailed."""
@@ -245,6 +280,17 @@ class Station:
         """Nobody is asked any more; what was found stays with the sound gate."""
         self._sound.end_asking()
 
+    def log_in(self, username: str, password: str) -> None:
+        """A technician of the core works here from now on. Raises NotLoggedIn, TooManyAttempts, Forbidden, CoreUnreachable."""
+        self._login.log_in(username, password)
+        self._uploader.renew()
+        self.ask_for_today()
+
+    def log_out(self) -> None:
+        """Nobody does; what is recorded waits until somebody logs in."""
+        self._login.log_out()
+        self._uploader.renew()
+
     def acknowledge(self) -> None:
         """Somebody has read what went wrong."""
         with self._lock:
@@ -261,33 +307,31 @@ class Station:
         return self._rig.microphone
 
     def levels(self) -> dict[str, Any]:
-        """By microphone: ``level_dbfs`` and ``verdict``, for the meters; nothing while nothing is heard."""
-        session = self._session
-        if session is not None and session.paused_since_s is not None:
-            return {}
-        return self._sound.levels()
+        """By microphone: ``level_dbfs`` and ``verdict``, for the meters; of those that are heard now."""
+        states = self._inputs.states()
+        told = self._sound.levels()
+        return {name: each for name, each in told.items() if states[name].state in ("watching", "recording")}
 
-    def doubts(self) -> list[str]:
-        """What speaks against recording now, though a person may decide otherwise: codes."""
+    def doubts(self) -> list[Doubt]:
+        """What speaks against recording now, though a person may decide otherwise."""
         light = self._light.newest
-        found = []
+        found: dict[str, list[str]] = {}
         if self._rig.light is not None and (light is None or light["verdict"] != "pass"):
-            found.append("light_unchecked" if light is None else f"light_{light['verdict']}")
-        found += [f"sound_{alarm.code}" for alarm in self._sound.alarms()]
-        found += [
-            f"input_{state.state}"
-            for state in self._inputs.states().values()
-            if state.state in ("failed", "restarting")
-        ]
-        return found
+            found["light_unchecked" if light is None else f"light_{light['verdict']}"] = []
+        for alarm in self._sound.alarms():
+            found.setdefault(f"sound_{alarm.code}", []).append(alarm.name)
+        for name, each in self._inputs.states().items():
+            if each.state in AWAY:
+                found.setdefault(f"input_{each.state}", []).append(name)
+        return [Doubt(code, tuple(names)) for code, names in found.items()]
 
     @property
     def state(self) -> State:
         with self._lock:
-            if self._problem is not None:
-                return "error"
             if self._session is not None:
                 return "recording" if self._session.paused_since_s is None else "paused"
+            if self._problem is not None:
+                return "error"
         if any(each.state == "starting" for each in self._inputs.states().values()):
             return "checking"
         if self._uploader.is_sending:
@@ -309,8 +353,10 @@ class Station:
             }
         shown |= {
             "roles": {each.name: each.role for each in self._rig.inputs},
+            "kinds": {each.name: each.kind for each in self._rig.inputs},
             "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
             "pictures": self.preview.numbers(),
+            "measures_light": self._rig.light is not None,
             "light": self._light.newest,
             "light_trend": self._light.trend(),
             "space_left_s": self._space.left_s,
@@ -319,19 +365,28 @@ class Station:
                 "online": upload.online,
                 "sending": upload.sending,
                 "rate_kbps": upload.rate_kbps,
+                "problem": upload.problem["code"] if upload.problem else None,
             },
-            "today": [self._told_visit(visit) for visit in self.today.visits],
+            "login": {
+                "name": self._login.name,
+                "needed": upload.problem is not None and upload.problem["code"] in NOBODY,
+            },
+            "today": self._told_visits(),
             "today_told_at": self.today.told_at.isoformat() if self.today.told_at else None,
         }
         shown |= self._sound.told()
         health = health_of(shown)
         return {**shown, "health": asdict(health), "room_problem": health.problem}
 
-    def _told_visit(self, visit: Visit) -> dict[str, Any]:
-        told: dict[str, Any] = visit.model_dump(mode="json")
-        return told | (
-            {"may_record": False, "consent": "withdrawn"} if self._spool.is_withdrawn(visit.id) else {}
-        )
+    def _told_visits(self) -> list[dict[str, Any]]:
+        """Today's, with what this station knows better than a list that may be old."""
+        recorded, told = self._spool.recorded(), []
+        for visit in self.today.visits:
+            plain: dict[str, Any] = visit.model_dump(mode="json") | {"recorded": visit.id in recorded}
+            if self._spool.is_withdrawn(visit.id):
+                plain |= {"may_record": False, "consent": "withdrawn"}
+            told.append(plain)
+        return told
 
     # What goes on by itself.
 
@@ -353,7 +408,7 @@ class Station:
         if self._uploader.refused(self._session.visit.id if self._session else None):
             with self._lock:
                 if self._session is not None:
-                    self._close("refused")
+                    self._close("refused", self._spool.refusal(self._session.local))
         for alarm in self._sound.new_alarms():
             self._note_if_running("sound", {"microphone": alarm.name, "alarm": alarm.code})
         problem = self._inputs.problem
@@ -389,7 +444,7 @@ class Station:
 
     def _begin(self, from_s: float) -> None:
         session = self._running()
-        local = session.local
+        local, paused = session.local, session.paused_since_s is not None
 
         def keep(segment: Segment) -> None:
             try:
@@ -401,16 +456,23 @@ class Station:
 
         def gap(found: Gap) -> None:
             if found.reason == "station":
-                return  # noted by the spool, for every track alike
+                # Noted by the spool, for every track alike, up to where the session goes on.
+                if not paused:
+                    return
+                found = replace(found, from_s=from_s, reason="pause")
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:
-            self._inputs.record(self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero)
+            self._inputs.record(
+                self._spool.folder(local), keep, gap, from_s=from_s, zero=session.zero, paused=paused
+            )
         except YianError:
             self._close("not_begun")
             raise
+        if paused:
+            self.preview.clear()
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""
@@ -434,7 +496,7 @@ class Station:
         self._problem = problem or self._problem
         self._uploader.wake()
         if not self._ended.is_set():
-            self._inputs.watch()
+            self._watch()
 
     def _running(self) -> Running:
         if self._session is None:

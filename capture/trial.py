@@ -55,13 +55,13 @@ _COMPLAINTS: tuple[tuple[Code, str], ...] = (
     ("unreachable", r"refused|timed out|unreachable|No route|resolve|Name or service|-138|Network is"),
     ("permission", r"Permission denied|Operation not permitted|not authorized"),
     ("busy", r"resource busy|already in use|in use by another"),
+    ("not-media", r"moov atom not found|Invalid data"),
     ("missing", r"No such|not find|not found|Unknown PCM|cannot find card|Could not (?:find|enumerate)"),
     ("nothing", r"stalled|ended after|no picture|no sound"),
     (
         "format",
         r"Invalid argument|not supported|Inappropriate|cannot set|Could not set|Unable to parse|No codec|Stream map",
     ),
-    ("not-media", r"Invalid data"),
 )
 RATE_TOLERANCE = 0.1
 NO_VOICE_DBFS = -75.0

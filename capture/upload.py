@@ -19,6 +19,7 @@ from capture.core import Core
 from capture.delivery import Delivery
 from capture.entries import Session
 from capture.erasing import carry_out_decisions
+from capture.login import Login
 from capture.seal import keep_facts
 from capture.spool import Spool
 from capture.throttle import Throttle
@@ -55,12 +56,14 @@ class UploadStatus:
 
 
 class Uploader:
-    """Starts with :meth:`start`, ends with :meth:`stop`, is told of new work with :meth:`wake`."""
+    """Starts with :meth:`start`, ends with :meth:`stop`, is told of new work with :meth:`wake` and of another token with
+    :meth:`renew`."""
 
-    def __init__(self, settings: Settings, spool: Spool) -> None:
+    def __init__(self, settings: Settings, spool: Spool, login: Login | None = None) -> None:
         self._settings, self._spool = settings, spool
+        self._login = login or Login(settings)
         self._home = settings.home.resolve()
-        self._ended, self._fresh = threading.Event(), threading.Event()
+        self._ended, self._fresh, self._anew = threading.Event(), threading.Event(), threading.Event()
         self._throttle = Throttle(settings.capture, settings.zone, self._ended)
         self._thread: threading.Thread | None = None
         self._deliveries: dict[str, Delivery] = {}
@@ -77,12 +80,17 @@ class Uploader:
     def stop(self) -> None:
         """End after the request that is under way; what is not sent yet waits for the next start."""
         self._ended.set()
-        self._fresh.set()
+        self.renew()
         if self._thread is not None:
             self._thread.join()
 
     def wake(self) -> None:
         """There is something new to do."""
+        self._fresh.set()
+
+    def renew(self) -> None:
+        """Somebody else is logged in: call the core anew, and at once."""
+        self._anew.set()
         self._fresh.set()
 
     @property
@@ -115,9 +123,14 @@ class Uploader:
         while not self._ended.is_set():
             self._deliveries.clear()
             tidy = tidy or self._tidy()
+            if self._anew.is_set():
+                self._anew.clear()
+                self._greet_due = 0.0
+            if self._ended.is_set():
+                return  # told so before the other was cleared
             try:
-                with Core(self._settings.capture) as core:
-                    while not self._ended.is_set():
+                with Core(self._login.settings) as core:
+                    while not self._anew.is_set():
                         self._fresh.clear()
                         self._round(core)
                         failures = 0
@@ -125,7 +138,7 @@ class Uploader:
             except YianError as error:
                 failures += 1
                 self._fail(error)
-                self._ended.wait(min(2.0 ** min(failures - 1, 16), self._settings.capture.upload_retry_s))
+                self._anew.wait(min(2.0 ** min(failures - 1, 16), self._settings.capture.upload_retry_s))
             except Exception:  # noqa: BLE001 - a fault of ours must not end the upload for good
                 _log.exception("upload_crashed")
                 self._ended.wait(self._settings.capture.upload_retry_s)

@@ -134,7 +134,7 @@ class ConsentFormRejected(InputRejected):
 
 
 class RigRejected(InputRejected):
-    """data: problem."""
+    """data: problem (an English sentence), place, mistake (a code with words of its own), detail."""
 
 
 class SpectrumRejected(InputRejected):
@@ -317,6 +317,12 @@ class DatabaseUnavailable(Unavailable):
 
 class CoreUnreachable(Unavailable):
     """data: url, detail."""
+
+
+class AddressTaken(Unavailable):
+    """Another program listens where a page was to be served. data: address."""
+
+    transient = False
 
 
 class DiskFull(Unavailable):

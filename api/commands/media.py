@@ -44,13 +44,17 @@ def capture(
     password_stdin: PasswordStdin = False,
     as_json: AsJson = False,
 ) -> None:
+    from pydantic import SecretStr
+
     from capture import agent
+    from capture.core import log_in
     from capture.rig import load_rig
 
     settings = load_settings()
     station = settings.capture
     if user:
-        station = station.model_copy(update={"token": _log_in(station.core_url, user, password_stdin)})
+        token = log_in(station, user, ask_password(password_stdin))
+        station = station.model_copy(update={"token": SecretStr(token)})
     # What an earlier call could not bring home goes first: it cannot be recorded again.
     left = agent.resume(settings.home, station)
     if resume:
@@ -84,22 +88,6 @@ def _tell_resumed(left: list[CaptureResult], as_json: bool) -> None:
     problems = [result.problem for result in left if result.problem is not None]
     if problems:
         raise error_from_dict(problems[0])
-
-
-def _log_in(core_url: str, username: str, from_stdin: bool) -> Any:
-    import httpx
-    from pydantic import SecretStr
-
-    from config.errors import CoreUnreachable
-
-    password = ask_password(from_stdin)
-    try:
-        answer = httpx.post(f"{core_url}/api/login", json={"username": username, "password": password})
-    except httpx.HTTPError as error:
-        raise CoreUnreachable(url=core_url, detail=str(error)) from error
-    if answer.is_error:
-        raise error_from_dict(answer.json())
-    return SecretStr(answer.json()["token"])
 
 
 def ingest(

@@ -132,6 +132,8 @@ def new(
             say("cli.rig.secrets", file=secrets_file(rig))
         draft.replace(rig)
     say("cli.rig.written", file=rig, count=len(asked.entries))
+    if all(table == "camera" for table, _ in asked.entries):
+        say("cli.rig.mute", file=rig)
 
 
 class _Interview:
@@ -209,7 +211,8 @@ class _Interview:
         if not self.yes:
             role = ""
             while role not in roles:
-                role = typer.prompt(both("cli.rig.ask.role", roles=", ".join(roles)), default=usual)
+                told = ", ".join(f"{each} {both(f'station.role.{each}')}" for each in roles)
+                role = typer.prompt(both("cli.rig.ask.role", roles=told), default=usual)
         taken = Counter(entry["name"] for _, entry in self.entries)
         # The room may have both a camera and a microphone of that role.
         name = next(

@@ -4,8 +4,14 @@ const one = (selector, within = document) => within.querySelector(selector);
 const every = (selector, within = document) => [...within.querySelectorAll(selector)];
 const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
+// A key that is tapped twice in fright still means one pause.
+const DOUBLE_TAP_MS = 1000;
+
 let latest = null;
+let mayResumeAt = 0;
 let chosen = null;
+let isChosenByHand = false;
+let recorded = null;
 let answeredAt = Date.now();
 const underWay = new Set();
 
@@ -38,18 +44,56 @@ function tell(answer) {
 async function start(override = "") {
   if (chosen === null) return;
   const answer = await send("/start", { consultation: chosen, override });
-  if (answer && !answer.ok && answer.doubts?.length && answer.reason !== "busy" && !override) {
+  if (answer && !answer.ok && answer.doubts?.length && !override) {
+    one("#other-reason").value = "";
+    giveReason("");
     one("[data-doubts]").replaceChildren(...answer.doubts.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
     return one("[data-dialog=doubt]").showModal();
   }
-  tell(answer);
+  // Another page was quicker; this one shows it at once.
+  if (answer?.reason !== "busy") tell(answer);
+}
+
+function giveReason(text) {
+  if (text) one("#other-reason").value = text;
+  for (const button of every("[data-reason]")) button.setAttribute("aria-pressed", String(button.dataset.reason === text));
+  one("[data-no-reason]").hidden = true;
+}
+
+function choose(visit) {
+  chosen = visit;
+  isChosenByHand = true;
+  show(latest);
+  one("[data-visits] [aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
+  // Somebody may just have signed at the desk.
+  if (!latest.today.find((each) => each.id === visit)?.may_record) send("/today");
+}
+
+function chooseNext(step) {
+  const visits = latest?.today ?? [];
+  if (latest?.session || !visits.length) return;
+  const at = visits.findIndex((visit) => visit.id === chosen);
+  choose(visits[Math.min(Math.max(at + step, 0), visits.length - 1)].id);
 }
 
 const session = () => latest?.session ?? null;
 const commands = {
   start: () => start(),
-  pause: async () => session() && tell(await send(session().paused ? "/resume" : "/pause")),
-  stop: () => session() && one("[data-dialog=stop]").showModal(),
+  pause: async () => {
+    if (!session()) return;
+    if (session().paused) return tell(await send("/resume"));
+    const answer = await send("/pause");
+    mayResumeAt = Date.now() + DOUBLE_TAP_MS;
+    tell(answer);
+  },
+  stop: () => session() && ask("stop", () => send("/stop")),
+  today: () => send("/today"),
+  acknowledge: () => send("/acknowledge"),
+  login: () => {
+    one("[data-login-problem]").hidden = true;
+    one("[data-logout]").hidden = !latest?.login.name;
+    one("[data-dialog=login]").showModal();
+  },
   paper: async () => session() && tell(await send("/paper", { in_view: !session().paper })),
   light: async () => tell(await send("/light")),
   roles: async () => tell(await send("/roles")),
@@ -67,11 +111,19 @@ function showVisits(told) {
   const list = one("[data-visits]");
   const running = told.session?.consultation;
   one("[data-no-visits]").hidden = told.today.length > 0;
+  // Whose consultation it is, a person says; only where there is nobody else is there nothing to choose.
+  const ready = told.today.filter((visit) => visit.may_record && !visit.recorded);
+  // Whoever comes after a recording is somebody else.
+  if (!running && recorded) isChosenByHand = false;
+  recorded = running;
+  isChosenByHand &&= told.today.some((visit) => visit.id === chosen);
   if (running) chosen = running;
-  else if (!told.today.some((visit) => visit.id === chosen)) chosen = told.today.find((visit) => visit.may_record)?.id ?? null;
+  else if (!isChosenByHand) chosen = ready.length === 1 ? ready[0].id : null;
   const shown = JSON.stringify([told.today, told.words.today, chosen, running]);
   if (list.dataset.shown === shown) return;
+  const isNew = list.dataset.chosen !== String(chosen);
   list.dataset.shown = shown;
+  list.dataset.chosen = chosen;
   const focused = document.activeElement?.dataset?.visit;
   list.replaceChildren(...told.today.map((visit) => {
     const item = one("[data-template=visit]").content.cloneNode(true);
@@ -84,18 +136,22 @@ function showVisits(told) {
     button.dataset.ready = visit.may_record;
     button.setAttribute("aria-pressed", String(visit.id === chosen));
     button.disabled = Boolean(running) && running !== visit.id;
-    button.addEventListener("click", () => { chosen = visit.id; show(latest); });
-    sign.hidden = visit.may_record;
+    button.addEventListener("click", () => choose(visit.id));
+    const isSigned = visit.consent === "signed";
+    button.dataset.recorded = isSigned && (visit.recorded || !visit.may_record);
+    sign.hidden = isSigned;
     sign.href = words.sign_url;
-    withdraw.hidden = !visit.may_record;
-    withdraw.addEventListener("click", () => ask("withdraw", () => send("/withdraw", { consultation: visit.id })));
+    withdraw.hidden = !isSigned;
+    withdraw.addEventListener("click", () => ask("withdraw", () => send("/withdraw", { consultation: visit.id }), `${visit.title} · ${visit.patient}`));
     return item;
   }));
+  if (isNew) one("[aria-pressed=true]", list)?.scrollIntoView({ block: "nearest" });
   if (focused) one(`[data-visit="${CSS.escape(focused)}"]`)?.focus();
 }
 
-function ask(name, act) {
-  const dialog = one(`[data-dialog=${name}]`);
+function ask(name, act, about = "") {
+  const dialog = one(`[data-dialog=${name}]`), place = one("[data-about]", dialog);
+  if (place) say(place, about);
   one("[data-yes]", dialog).onclick = async () => { dialog.close(); tell(await act()); };
   dialog.showModal();
 }
@@ -110,7 +166,7 @@ function showInterrupted(told) {
     const keep = one("[data-continue]", card);
     keep.disabled = Boolean(told.session);
     keep.addEventListener("click", async () => tell(await send(`/interrupted/${local}/continue`)));
-    one("[data-close]", card).addEventListener("click", async () => tell(await send(`/interrupted/${local}/close`)));
+    one("[data-close]", card).addEventListener("click", () => ask("close", () => send(`/interrupted/${local}/close`), told.words.interrupted[number]));
     return card;
   }));
 }
@@ -143,6 +199,8 @@ function showLight(told) {
   }));
   one("[data-advice]").replaceChildren(...told.words.advice.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   const lux = told.light_trend.map((check) => check.lux).filter((value) => value !== null), top = Math.max(1200, ...lux);
+  one(".trend").toggleAttribute("hidden", lux.length === 0);
+  one("[data-do=light]").hidden = !told.measures_light;
   one("[data-trend]").setAttribute("points", lux.map((value, n) => `${lux.length > 1 ? (120 * n) / (lux.length - 1) : 60},${30 - (30 * value) / top}`).join(" "));
 }
 
@@ -150,6 +208,7 @@ function show(told) {
   latest = told;
   const running = told.session !== null;
   document.body.dataset.state = told.state;
+  document.body.dataset.condition = told.health.code;
   const health = one("[data-health]");
   health.dataset.level = told.health.level;
   say(health, told.words.health);
@@ -164,10 +223,15 @@ function show(told) {
   showInterrupted(told);
   showCameras(told);
   showLight(told);
+  say(one("[data-do=login]"), told.words.login);
+  one("[data-do=login]").classList.toggle("needed", told.login.needed);
   one("[data-alarms]").replaceChildren(...told.words.alarms.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   const selected = told.today.find((visit) => visit.id === chosen);
+  const who = one("[data-who]");
+  say(who, selected ? `${selected.title} · ${selected.patient}` : told.today.length ? who.dataset.none : "");
   one("[data-do=start]").disabled = running || !selected?.may_record;
   for (const key of ["pause", "stop", "paper"]) one(`[data-do=${key}]`).disabled = !running;
+  if (told.session?.paused && Date.now() < mayResumeAt) one("[data-do=pause]").disabled = true;
   for (const key of every("[data-chapter]")) {
     key.disabled = !running;
     key.classList.toggle("current", told.session?.chapters.at(-1)?.chapter === key.dataset.chapter);
@@ -181,7 +245,15 @@ function show(told) {
   say(text, paused ? text.dataset.on : text.dataset.off);
   one("[data-do=paper]").setAttribute("aria-pressed", String(Boolean(told.session?.paper)));
   one("[data-shade]").hidden = !paused;
-  if (told.problem) one("[data-health]").title = told.problem.code;
+  one("[data-do=acknowledge]").hidden = !told.problem;
+}
+
+function showLost() {
+  const health = one("[data-health]");
+  document.body.classList.add("lost");
+  health.dataset.level = "bad";
+  say(health, health.dataset.lost);
+  one("[data-shade]").hidden = true;
 }
 
 async function refresh() {
@@ -194,7 +266,7 @@ async function refresh() {
     show(await answer.json());
   } catch {
     // The page's own program is gone: what is on the screen is no longer true.
-    document.body.classList.toggle("lost", Date.now() - answeredAt > LOST_MS);
+    if (Date.now() - answeredAt > LOST_MS) showLost();
   }
 }
 
@@ -215,21 +287,34 @@ const loop = async (work, pause) => { if (!document.hidden) await work(); setTim
 for (const button of every("[data-do]")) button.addEventListener("click", () => commands[button.dataset.do]());
 for (const button of every("[data-chapter]")) button.addEventListener("click", () => chapter(button.dataset.chapter));
 for (const button of every("[data-cancel]")) button.addEventListener("click", () => button.closest("dialog").close());
-one("[data-dialog=stop] [data-yes]").addEventListener("click", async () => { one("[data-dialog=stop]").close(); tell(await send("/stop")); });
-for (const button of every("[data-reason]")) button.addEventListener("click", () => { one("#other-reason").value = button.dataset.reason; });
+for (const button of every("[data-reason]")) button.addEventListener("click", () => giveReason(button.dataset.reason));
+one("#other-reason").addEventListener("input", () => giveReason(""));
 one("[data-start-anyway]").addEventListener("click", () => {
   const reason = one("#other-reason").value.trim();
-  if (!reason) return one("#other-reason").focus();
+  if (!reason) { one("[data-no-reason]").hidden = false; return one("#other-reason").focus(); }
   one("[data-dialog=doubt]").close();
   start(reason);
 });
-one("[data-health]").addEventListener("click", async () => latest?.problem && tell(await send("/acknowledge")));
+one("[data-login-form]").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target, problem = one("[data-login-problem]");
+  const answer = await send("/login", { username: form.username.value, password: form.password.value });
+  if (answer === null) return;
+  form.password.value = "";
+  problem.hidden = answer.ok;
+  if (answer.ok) return one("[data-dialog=login]").close();
+  const own = { forbidden: problem.dataset.role, "not-ready": problem.dataset.here }[answer.code];
+  say(problem, answer.lost ? one("[data-health]").dataset.lost : own ?? `${answer.detail} ${answer.next ?? ""}`);
+});
+one("[data-logout]").addEventListener("click", async () => { one("[data-dialog=login]").close(); tell(await send("/logout")); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden && latest && !latest.session) send("/today"); });
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea")) return;
   const key = event.key.toLowerCase(), keys = { r: "start", p: "pause", s: "stop", d: "paper" };
   // A question that stands open may not keep anybody from the privacy pause.
   if (key !== "p" && one("dialog[open]")) return;
   if (keys[key] && !one(`[data-do=${keys[key]}]`).disabled) { event.preventDefault(); commands[keys[key]](); }
+  if (key === "arrowdown" || key === "arrowup") { event.preventDefault(); chooseNext(key === "arrowdown" ? 1 : -1); }
   const mark = every("[data-chapter]")[Number(key) - 1];
   if (mark && !mark.disabled) chapter(mark.dataset.chapter);
 });

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.headers import SecurityHeaders
 from api.messages import LANGUAGES, Language, Messages, as_language, load_messages
-from api.station.guard import COOKIE, Guard, Pin
+from api.station.guard import COOKIE, LOOPBACK, Guard, Pin
 from api.station.words import doubts_in_words, in_words
 from api.templating import API, templates
 from capture.running import CHAPTERS, Chapter
 from capture.station import Station
-from config.errors import NotFound, NotReady, RequestRejected, TooManyAttempts, YianError
+from config.errors import DiskFull, NotFound, NotReady, RequestRejected, TooManyAttempts, YianError
 from config.settings import Settings
 
 LANGUAGE_COOKIE = "yian_language"
@@ -41,6 +41,11 @@ class ChapterAsked(Asked):
 
 class PaperAsked(Asked):
     in_view: bool
+
+
+class LoginAsked(Asked):
+    username: Annotated[str, Field(min_length=1, max_length=64)]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class WithdrawAsked(Asked):
@@ -131,6 +136,8 @@ def _add_commands(app: FastAPI) -> None:
         "/roles": station.check_roles,
         "/roles/end": station.end_role_check,
         "/acknowledge": station.acknowledge,
+        "/today": station.ask_for_today,
+        "/logout": station.log_out,
     }
     for path, command in plain.items():
         app.post(path)(_calling(command))
@@ -138,6 +145,13 @@ def _add_commands(app: FastAPI) -> None:
     @app.post("/start")
     def start(asked: StartAsked) -> dict[str, str]:
         return {"session": station.start(asked.consultation, asked.override)}
+
+    @app.post("/login")
+    def log_in(request: Request, asked: LoginAsked) -> None:
+        # The page itself has no TLS: a password may not travel through the room's network in the clear.
+        if request.url.scheme != "https" and (request.client is None or request.client.host not in LOOPBACK):
+            raise NotReady(reason="login_here")
+        station.log_in(asked.username.strip(), asked.password)
 
     @app.post("/chapter")
     def chapter(asked: ChapterAsked) -> None:
@@ -196,9 +210,14 @@ async def _on_error(request: Request, error: Exception) -> Response:
     words = _words(request)
     told: dict[str, Any] = {"code": error.code}
     if isinstance(error, NotReady):
-        doubts = request.app.state.station.doubts()
-        told |= {"reason": error.data["reason"], "doubts": doubts_in_words(doubts, words)}
+        station: Station = request.app.state.station
+        reason, doubts = error.data["reason"], station.doubts()
+        if reason not in [doubt.code for doubt in doubts]:
+            doubts = []  # no reason that a person gives gets around this one
+        told |= {"reason": reason, "doubts": doubts_in_words(doubts, station.snapshot(), words)}
     what, then = words.error(error)
+    if isinstance(error, DiskFull):
+        then = words.text("station.full.next")
     return JSONResponse({**told, "detail": what, "next": then}, status_code=error.status)
 
 

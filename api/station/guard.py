@@ -6,7 +6,9 @@ browser looks at can neither read (its Host or origin is another one) nor send a
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import ipaddress
 import secrets
 import threading
 import time
@@ -17,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.console import both
 from config.errors import SettingsInvalid, TooManyAttempts
 from config.settings import Settings
 
@@ -86,8 +89,9 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         # A name that resolves to this machine but is not ours belongs to another site (DNS rebinding).
-        if (urlsplit(f"//{host}").hostname or "") not in self._hosts:
-            return PlainTextResponse("unknown host", status_code=421)
+        asked = urlsplit(f"//{host}").hostname or ""
+        if asked not in self._hosts and not _is_own_address(asked, scope):
+            return PlainTextResponse(both("station.unknown_host"), status_code=421)
         if scope["method"] not in SAFE_METHODS and not _from_here(headers, host):
             return PlainTextResponse("sent by another site", status_code=403)
         path: str = scope["path"]
@@ -96,6 +100,13 @@ class Guard:
         if path == "/":
             return RedirectResponse("/pin", status_code=303)
         return PlainTextResponse("the PIN is needed", status_code=401)
+
+
+def _is_own_address(host: str, scope: Scope) -> bool:
+    """Whether ``host`` is the number, no name, under which this connection reached us: nobody can rebind that."""
+    with contextlib.suppress(ValueError, TypeError):
+        return ipaddress.ip_address(host) == ipaddress.ip_address(scope["server"][0])
+    return False
 
 
 def _from_here(headers: Headers, host: str) -> bool:

@@ -93,6 +93,8 @@ def test_a_password_that_was_typed_is_kept_in_a_file_of_its_own(
     assert answer.exit_code == 0, answer.output
     assert "p@ss" not in path.read_text() + answer.output
     assert "typed" not in path.read_text()
+    assert "desk 诊桌" in answer.output, "roles are told in words"
+    assert "没有麦克风" in answer.output
     secrets = tmp_path / "rig.secrets.toml"
     assert tomllib.loads(secrets.read_text()) == {"ROOM_USER": "admin", "ROOM_PASSWORD": 'p@ss/w"\\'}
     assert secrets.stat().st_mode & 0o077 == 0

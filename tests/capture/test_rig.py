@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from api.messages import LANGUAGES, load_messages
 from capture.rig import Camera, Microphone, Rig, load_rig, redact
 from config.errors import DeviceFailed, RigRejected
 
@@ -78,6 +79,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) 
     with pytest.raises(RigRejected) as caught:
         load_rig(written(tmp_path, GOOD.replace(old, new)))
     assert re.search(words, str(caught.value.data["problem"])), caught.value
+    for language in LANGUAGES:
+        told = load_messages(language)
+        assert f"mistake.{caught.value.data['mistake']}" in told
+        assert "mistake" not in " ".join(told.error(caught.value))
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
@@ -86,6 +91,13 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rig.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RigRejected, match="UTF-8"):
         load_rig(tmp_path / "rig.toml")
+
+
+def test_a_technician_reads_in_chinese_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(RigRejected) as caught:
+        load_rig(written(tmp_path, GOOD.replace('role = "desk"', 'role = "ceiling"')))
+    what, _then = load_messages("zh-CN").error(caught.value)
+    assert "rig.toml camera[1].role 有误：只能填写以下之一（room, desk, hands, tongue）" in what
 
 
 @pytest.mark.parametrize("field", ["role", "input", "codec", "width"])

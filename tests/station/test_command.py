@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -74,3 +75,17 @@ def test_told_to_end_it_closes_the_session_that_runs(
         assert spool.session(local).closed
         assert spool.segments(local)
         assert spool.interrupted() == []
+
+
+def test_a_second_station_on_the_same_address_takes_no_device_and_says_so(room: Room, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (tmp_path / "rig.toml").write_text(RIG)
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "api.cli", "station", "rig.toml", "--port", port]
+        environment = os.environ | {"YIAN_HOME": str(room.settings.home), "PYTHONPATH": str(REPOSITORY)}
+        told = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert told.returncode == 1
+    assert f"127.0.0.1:{port}" in told.stdout + told.stderr
+    assert "已启动" not in told.stdout

@@ -49,6 +49,15 @@ def test_a_name_that_is_not_ours_is_refused_even_when_it_leads_here(open_page: T
     assert open_page.get("/state", headers={"host": host}).status_code == 421
 
 
+def test_the_number_under_which_the_station_was_reached_is_ours_and_no_other() -> None:
+    pin = Pin(settings("246810"))
+    app = Guard(PlainTextResponse("done"), pin=pin, hosts=LOOPBACK)
+    page = TestClient(app, base_url="http://192.168.1.5:8810", follow_redirects=False)
+    assert page.get("/").headers["location"] == "/pin"
+    assert page.get("/", headers={"host": "192.168.1.6:8810"}).status_code == 421
+    assert TestClient(app, base_url="http://evil.example:8810").get("/").status_code == 421
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -144,6 +144,9 @@ def test_a_consent_withdrawn_at_the_core_ends_the_recording_here(room: Room) -> 
         actions.withdraw_consent(room.core, room.people.technician, consultation)
         until(lambda: station.snapshot()["session"] is None, "the recording to end")
         until(lambda: station.snapshot()["queue"]["refused"] == 1, "the refusal to be told")
+        assert (station.state, station.snapshot()["problem"]["code"]) == ("error", "consent-withdrawn")
+        station.acknowledge()
+        assert station.snapshot()["health"]["code"] != "refused", "what was taken back is no alarm for ever"
 
 
 def test_a_session_whose_station_died_is_offered_and_goes_on_where_it_was(room: Room) -> None:
@@ -165,6 +168,74 @@ def test_a_session_whose_station_died_is_offered_and_goes_on_where_it_was(room: 
         until(lambda: station.snapshot()["session"]["at_s"] > before + 2, "two more seconds")
         station.stop()
         until(lambda: at_the_core(room, consultation), "the recording at the core")
+
+
+def test_a_session_whose_station_died_in_a_privacy_pause_goes_on_paused(room: Room) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        station.chapter("look")
+        station.paper(True)
+        until(lambda: recorded(station), "two seconds of recording")
+        station.pause()
+        paused_at = station.snapshot()["session"]["at_s"]
+        station._inputs.stop()
+        station._session = None
+    with Station(room.rig, room.settings) as station:
+        assert {each["state"] for each in station.snapshot()["inputs"].values()} == {"paused"}
+        assert [each["paused"] for each in station.snapshot()["interrupted"]] == [True]
+        station.resume_interrupted(local)
+        shown = station.snapshot()
+        assert (shown["state"], shown["session"]["paused"], shown["session"]["paper"]) == (
+            "paused",
+            True,
+            True,
+        )
+        assert [each["chapter"] for each in shown["session"]["chapters"]] == ["look"]
+        assert {each["state"] for each in shown["inputs"].values()} == {"paused"}
+        assert station.preview.newest("desk") is None
+        begun = shown["session"]["at_s"]
+        until(lambda: station.snapshot()["session"]["at_s"] > begun + 1, "a second of pause")
+        resumed_at = station.snapshot()["session"]["at_s"]
+        station.resume()
+        until(lambda: station.snapshot()["session"]["at_s"] > resumed_at + 3, "more recording")
+        station.stop()
+    with Spool(room.settings.home) as spool:
+        for segment in spool.segments(local):
+            begin, end = segment.start_s, segment.start_s + segment.duration_s
+            assert end <= paused_at + 0.3 or begin >= resumed_at - 0.3, (segment.name, begin, end)
+        assert {
+            segment.track for segment in spool.segments(local) if segment.start_s >= resumed_at - 0.3
+        } == {
+            "desk",
+            "expert",
+            "patient",
+        }
+
+
+def test_a_session_does_not_go_on_when_the_patient_withdrew_at_the_core_meanwhile(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        local = station.start(consultation, "演示")
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        actions.withdraw_consent(room.core, room.people.technician, consultation)
+        with pytest.raises(ConsentRefused):
+            station.resume_interrupted(local)
+        assert station.snapshot()["session"] is None
+
+
+def test_a_patient_may_withdraw_while_it_is_asked_whether_a_session_goes_on(room: Room) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station._inputs.stop()
+        station._session = None
+    with room.station() as station:
+        station.withdraw(room.visits["signed"])
+        assert station.snapshot()["interrupted"] == []
+        with pytest.raises(NotFound):
+            station.resume_interrupted(local)
 
 
 def test_a_session_whose_station_died_can_be_closed_as_it_is(room: Room) -> None:
@@ -194,6 +265,28 @@ def test_a_disk_that_runs_full_ends_the_session_in_order_and_says_so(
         station.acknowledge()
         assert station.snapshot()["problem"] is None
         until(lambda: at_the_core(room, room.visits["signed"]), "what was recorded at the core")
+
+
+def test_a_problem_that_nobody_acknowledged_does_not_hide_the_next_recording(room: Room) -> None:
+    with room.station() as station:
+        station._problem = DiskFull(path="x", needed_mb=1, free_mb=0)
+        assert station.state == "error"
+        station.start(room.visits["signed"], "演示")
+        assert (station.state, station.snapshot()["problem"]) == ("recording", None)
+
+
+def test_a_visit_that_was_recorded_is_told_as_that_and_not_as_unsigned(room: Room) -> None:
+    consultation = room.visits["signed"]
+    with room.station() as station:
+        station.start(consultation, "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        station.stop()
+        told = {visit["id"]: visit["recorded"] for visit in station.snapshot()["today"]}
+        assert told == {consultation: True, room.visits["unsigned"]: False}
+        until(lambda: at_the_core(room, consultation), "the recording at the core")
+        with pytest.raises(NotReady) as refused:
+            station.start(consultation, "演示")
+        assert refused.value.data["reason"] == "recorded"
 
 
 def test_marks_and_pauses_need_a_session(room: Room) -> None:
