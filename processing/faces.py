@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from config.settings import VisionSettings
 from processing.chase import Chase
 from processing.detectors import (
+    CLOSER_IOU,
+    CLOSER_MARGIN,
     SURE_SCORE,
     Boxes,
     Detector,
+    found_closer,
     iou,
     lifted,
     open_second,
@@ -43,6 +46,8 @@ NEAR_FACE_SHARE = 0.12
 # there counts when this share of it is in the picture: the rest is a mirrored face.
 MIRRORED_LOOK_PX, MIRROR_PX, MIRRORED_INSIDE = 192, 24, 0.4
 SAME_BOX_IOU = 0.45
+# No higher than this in the reduced picture, a face may score too low to start a track.
+SMALL_FACE_PX = 18
 # By how much a doubted detection stays below the score that starts a track.
 BELOW = 0.01
 
@@ -199,6 +204,7 @@ class _Doubt:
         Returns those of them that are to be hidden for the moment all the same: all that are beside a face, because
         where people are a face is likelier than over a room's furniture, else those that only a second detector denies.
         """
+        self._believe_small(picture, boxes)
         again = np.zeros(len(boxes), bool)
         denied = np.zeros(len(boxes), bool)
         for number, box in enumerate(boxes):
@@ -209,6 +215,17 @@ class _Doubt:
         boxes[denied, 4] = self._start - BELOW
         self._believed = boxes[boxes[:, 4] >= self._start]
         return boxes[denied & (again | bool(len(self._believed)))]
+
+    def _believe_small(self, picture: Picture, boxes: Boxes) -> None:
+        """Give faces that score low because they are small the right to start a track when a closer look is sure of them."""
+        small_px = SMALL_FACE_PX * max(1.0, max(picture.size_px) / self._settings.detect_width_px)
+        for box in boxes:
+            weak = box[4] < self._start and max(box[2] - box[0], box[3] - box[1]) <= small_px
+            if weak and not (iou(self._believed, box) > SAME_BOX_IOU).any():
+                x0, y0, x1, y1 = box[:4].astype(float).tolist()
+                closer = found_closer(picture, (x0, y0, x1, y1), CLOSER_MARGIN, self._detector)
+                if (iou(closer[closer[:, 4] >= SURE_SCORE], box) > CLOSER_IOU).any():
+                    box[4] = self._start
 
     def _seconded(self, picture: Picture, box: Box) -> bool:
         return self._second is None or seconded(picture, box, self._second)

@@ -175,6 +175,28 @@ def test_who_walks_away_until_they_are_too_small_to_be_found_is_followed_all_the
         assert area[0] < x0 + 3 and area[1] < y0 + 3 and area[2] > x1 - 3 and area[3] > y1 - 3, number
 
 
+class UnsureOfSmall(ShortSighted):
+    """CenterFace that hardly believes small faces but in a closer look."""
+
+    def detect(self, frame_rgb: Pixels) -> Boxes:
+        boxes = self._eyes.detect(frame_rgb)
+        if frame_rgb.shape[0] != frame_rgb.shape[1]:
+            boxes[boxes[:, 3] - boxes[:, 1] < 50, 4] = 0.2
+        return boxes
+
+
+@pytest.mark.parametrize(("head_px", "followed"), [(34, True), (80, False)])
+def test_a_face_hardly_believed_because_it_is_small_is_followed_when_a_closer_look_is_sure(
+    tmp_path: Path, head_px: int, followed: bool
+) -> None:
+    scene = np.full((360, 640, 3), 105, np.uint8)
+    clips.patient(head_px).draw(scene, 420, 130)
+    clip = clips.write_clip(tmp_path / "small.mp4", iter([scene] * 8))
+    found = detect_faces(clip, UnsureOfSmall(), VisionSettings(), no_progress)
+    assert all(look.boxes for look in found.looks)
+    assert bool(link(found)) == followed
+
+
 class HalfBeliever:
     """YuNet on a bad day: half believes every face, and with them a thing in the middle of the picture."""
 
