@@ -32,6 +32,10 @@ EXPECTED_RECALL = {"centerface": (68, 68), "yunet": (68, 68)}
 # side, brought to this size, where it has to be found again in the same place. Faces are (155 of 157 on the four
 # hardest clips, none of them lost over its whole track), folds of cloth and hands are not.
 SURE_SCORE, CLOSER_MARGIN, CLOSER_PX, CLOSER_IOU = 0.75, 0.8, 224, 0.3
+# The side of a closer look at where a face was lost: at 96 px and more YuNet gave 0.88 and more to one of 15 px.
+LOST_PX = 128
+# A box that comes this near (in its size) to the picture's edge is taken to be cut by it.
+EDGE_SHARE = 0.1
 # What YuNet alone half believes, CenterFace has to see at least a trace of in one of these smaller closer looks: faces
 # left 0.12 and more (all half believed ones of 24 clips, dark and turned away too), hands, hair and printed skulls 0.09 and less. Of
 # somebody who lies there it sees little until the picture is turned, and then 0.77 and more; of the others up to 0.33.
@@ -235,17 +239,29 @@ def find(picture: Picture, detector: Detector, longest_px: int) -> NDArray[np.fl
 
 def seen_closer(picture: Picture, box: Box, detector: Detector) -> bool:
     """Whether the face at ``box`` is found again on a closer look at its surroundings, at the picture's full size."""
-    near, place = _closer(picture, box, CLOSER_PX)
-    return _found_at(place, detector.detect(near))
+    for mirrored in (False, True) if any(_cut_by_edges(picture, box)) else (False,):
+        near, place, _ = _closer(picture, box, CLOSER_PX, mirrored=mirrored)
+        if _found_at(place, detector.detect(near)):
+            return True
+    return False
+
+
+def found_closer(picture: Picture, box: Box, margin: float, detector: Detector) -> Boxes:
+    """(n, 5) what is found on a closer look at ``box`` and ``margin`` times its size around it, in the picture's pixels."""
+    near, place, scale = _closer(picture, box, LOST_PX, margin, mirrored=True)
+    boxes = detector.detect(near)
+    corner = np.asarray(box[:2]) - place[:2] / scale
+    boxes[:, :4] = boxes[:, :4] / scale + np.tile(corner, 2)
+    return boxes
 
 
 def seconded(picture: Picture, box: Box, second: Detector) -> bool:
     """Whether another detector sees a trace of a face at ``box``, or plainly the face of somebody who lies there."""
     for side_px in SECOND_PX:
-        near, place = _closer(picture, box, side_px)
+        near, place, _ = _closer(picture, box, side_px)
         if _found_at(place, second.detect(near)):
             return True
-    near, place = _closer(picture, box, SECOND_PX[0])
+    near, place, _ = _closer(picture, box, SECOND_PX[0])
     for _ in range(3):
         near = np.ascontiguousarray(np.rot90(near))
         place = np.array([place[1], len(near) - place[2], place[3], len(near) - place[0]])
@@ -255,22 +271,39 @@ def seconded(picture: Picture, box: Box, second: Detector) -> bool:
     return False
 
 
-def _closer(picture: Picture, box: Box, side_px: int) -> tuple[Picture8, NDArray[np.float64]]:
-    """The surroundings of ``box`` in a square of ``side_px``, black where there are none, and where ``box`` is in it."""
+def _closer(
+    picture: Picture, box: Box, side_px: int, margin: float = CLOSER_MARGIN, *, mirrored: bool = False
+) -> tuple[Picture8, NDArray[np.float64], float]:
+    """The surroundings of ``box`` in a square of ``side_px``, black where there are none, where ``box`` is in it, and how
+    many times larger. Where an edge cuts ``box`` the picture may go on beyond it as in a mirror: half a face is a whole one.
+    """
     # Always of one shape: a network is compiled anew for every other one (0.1 s each).
     near = np.zeros((side_px, side_px, 3), np.uint8)
     width, height = picture.size_px
     (x0, y0, x1, y1), side = box, max(box[2] - box[0], box[3] - box[1])
-    left, top = max(0, int(x0 - CLOSER_MARGIN * side)), max(0, int(y0 - CLOSER_MARGIN * side))
-    right, bottom = min(width, int(x1 + CLOSER_MARGIN * side)), min(height, int(y1 + CLOSER_MARGIN * side))
+    left, top = max(0, int(x0 - margin * side)), max(0, int(y0 - margin * side))
+    right, bottom = min(width, int(x1 + margin * side)), min(height, int(y1 + margin * side))
     if right - left < 2 or bottom - top < 2:
-        return near, np.zeros(4)
-    scale = side_px / max(right - left, bottom - top)
-    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    near[: size[1], : size[0]] = lifted(
-        np.asarray(cv2.resize(picture.part(left, top, right, bottom), size), np.uint8)
-    )
-    return near, (np.asarray(box) - (left, top, left, top)) * scale
+        return near, np.zeros(4), 1.0
+    surroundings = picture.part(left, top, right, bottom)
+    if mirrored:
+        above, below, before, after = (round(margin * side) * cut for cut in _cut_by_edges(picture, box))
+        surroundings = np.asarray(
+            cv2.copyMakeBorder(surroundings, above, below, before, after, cv2.BORDER_REFLECT), np.uint8
+        )
+        left, top = left - before, top - above
+    high, wide = surroundings.shape[:2]
+    scale = side_px / max(wide, high)
+    size = (max(1, round(wide * scale)), max(1, round(high * scale)))
+    near[: size[1], : size[0]] = lifted(np.asarray(cv2.resize(surroundings, size), np.uint8))
+    return near, (np.asarray(box) - (left, top, left, top)) * scale, scale
+
+
+def _cut_by_edges(picture: Picture, box: Box) -> tuple[bool, bool, bool, bool]:
+    """Whether ``box`` is cut by the picture's upper, lower, left and right edge."""
+    (x0, y0, x1, y1), (width, height) = box, picture.size_px
+    near = EDGE_SHARE * max(x1 - x0, y1 - y0)
+    return y0 < near, height - y1 < near, x0 < near, width - x1 < near
 
 
 def _found_at(place: NDArray[np.float64], boxes: Boxes) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -121,6 +122,79 @@ def test_a_face_that_flashes_up_for_three_frames_is_found_in_all_of_them(tmp_pat
             for face in (scene.expert, scene.patient):
                 areas = [area for track in tracks if (area := track.area_at(frame))]
                 assert any(a[0] < face[0] and a[1] < face[1] + 12 and a[2] > face[2] for a in areas)
+
+
+def test_a_small_face_that_flashes_up_between_two_looks_is_found(tmp_path: Path) -> None:
+    head = clips.patient(40)
+
+    def pictures() -> Iterator[Pixels]:
+        for number in range(20):
+            scene = np.full((360, 640, 3), 105, np.uint8)
+            if 11 <= number < 14:
+                head.draw(scene, 420, 130)
+            yield scene
+
+    clip = clips.write_clip(tmp_path / "flash.mp4", pictures())
+    found = detect_faces(clip, CenterFaceDetector(0.175), VisionSettings(), no_progress)
+    assert not found.cuts
+    (track,) = link(found)
+    assert track.first_frame <= 11 and track.last_frame >= 13
+
+
+class ShortSighted:
+    """CenterFace that sees no small faces but in a closer look."""
+
+    name = "centerface"
+
+    def __init__(self) -> None:
+        self._eyes = CenterFaceDetector(0.175)
+
+    def detect(self, frame_rgb: Pixels) -> Boxes:
+        boxes = self._eyes.detect(frame_rgb)
+        closer = frame_rgb.shape[0] == frame_rgb.shape[1]
+        return boxes if closer else boxes[boxes[:, 3] - boxes[:, 1] >= 50]
+
+
+def test_who_walks_away_until_they_are_too_small_to_be_found_is_followed_all_the_same(tmp_path: Path) -> None:
+    faces = []
+
+    def pictures() -> Iterator[Pixels]:
+        for number in range(50):
+            scene = np.full((360, 640, 3), 105, np.uint8)
+            head = clips.patient(170 - 2 * number)
+            faces.append(head.draw(scene, 40 + 7 * number, 60 + number))
+            yield scene
+
+    clip = clips.write_clip(tmp_path / "away.mp4", pictures())
+    detections = detect_faces(clip, ShortSighted(), VisionSettings(), no_progress)
+    assert faces[-1][3] - faces[-1][1] < 40
+    (track,) = link(detections)
+    for number, (x0, y0, x1, y1) in enumerate(faces):
+        area = track.area_at(number)
+        assert area is not None, number
+        assert area[0] < x0 + 3 and area[1] < y0 + 3 and area[2] > x1 - 3 and area[3] > y1 - 3, number
+
+
+class UnsureOfSmall(ShortSighted):
+    """CenterFace that hardly believes small faces but in a closer look."""
+
+    def detect(self, frame_rgb: Pixels) -> Boxes:
+        boxes = self._eyes.detect(frame_rgb)
+        if frame_rgb.shape[0] != frame_rgb.shape[1]:
+            boxes[boxes[:, 3] - boxes[:, 1] < 50, 4] = 0.2
+        return boxes
+
+
+@pytest.mark.parametrize(("head_px", "followed"), [(34, True), (80, False)])
+def test_a_face_hardly_believed_because_it_is_small_is_followed_when_a_closer_look_is_sure(
+    tmp_path: Path, head_px: int, followed: bool
+) -> None:
+    scene = np.full((360, 640, 3), 105, np.uint8)
+    clips.patient(head_px).draw(scene, 420, 130)
+    clip = clips.write_clip(tmp_path / "small.mp4", iter([scene] * 8))
+    found = detect_faces(clip, UnsureOfSmall(), VisionSettings(), no_progress)
+    assert all(look.boxes for look in found.looks)
+    assert bool(link(found)) == followed
 
 
 class HalfBeliever:

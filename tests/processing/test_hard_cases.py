@@ -63,6 +63,12 @@ def at_the_edge() -> Iterator[Frame]:
     return standing(head, left=-round(head.pixels.shape[1] * 0.5), step=0)
 
 
+def a_third_at_the_edge() -> Iterator[Frame]:
+    head = clips.patient(260)
+    x0, _, x1, _ = head.face
+    return standing(head, left=-round(x1 - 0.3 * (x1 - x0)), top=40, step=0)
+
+
 def walking_out() -> Iterator[Frame]:
     return standing(clips.patient(200), left=430, step=9)
 
@@ -133,6 +139,7 @@ CASES: dict[str, Case] = {
     "mask": lambda: standing(covered(clips.patient(220), 0.45, 1.02, (150, 190, 215))),
     "dark-glasses": lambda: standing(covered(clips.patient(220), 0.22, 0.42, (15, 15, 18))),
     "half-a-face-at-the-edge": at_the_edge,
+    "a-third-of-a-face-at-the-edge": a_third_at_the_edge,
     "walking-out-of-the-picture": walking_out,
     "fast": fast,
     "crossing": crossing,
