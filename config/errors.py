@@ -16,7 +16,7 @@
     │                                   HalfDayFull ConsentFormChanged KeptByLaw PlanOverlaps
     ├── AccessRefused  (401/403/404)    NotLoggedIn Forbidden GrantMissing NotFound TooManyAttempts
     ├── PackageInvalid (409)            the archived bytes differ from what was signed
-    ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable DiskFull
+    ├── Unavailable    (503, transient) StoreUnavailable DatabaseUnavailable CoreUnreachable AddressTaken DiskFull
     └── ToolFailed     (500)            FfmpegMissing ModelMissing DeviceFailed PyannoteMissing
         │                               PyannoteWeightsMissing
         └── ChildFailed                 ChildCrashed ChildTimedOut ChildOutOfMemory Cancelled PoisonCase

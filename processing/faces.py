@@ -121,10 +121,15 @@ def detect_faces(video: Path, detector: Detector, settings: VisionSettings, prog
         picture, turn = chosen
         return picture, _find(picture, detector, settings.detect_width_px, turn)
 
-    for picture, boxes in side_by_side(look, due(), WORKERS):
+    def weighed(found: tuple[Picture, Boxes]) -> tuple[Picture, Boxes, Boxes]:
+        picture, boxes = found
         boxes = chase.with_lost(picture, boxes)
         unconfirmed = doubt.weigh(picture, boxes)
         chase.go_on(boxes)
+        return picture, boxes, unconfirmed
+
+    # One look after the other is weighed, by the one before; in a thread of its own, so that nothing waits for it.
+    for picture, boxes, unconfirmed in side_by_side(weighed, side_by_side(look, due(), WORKERS), 1):
         looks.append(_noted(picture, boxes))
         if len(unconfirmed):
             doubted.append(_noted(picture, unconfirmed))

@@ -32,7 +32,7 @@ from tests.chaos.capture.devices import (
 )
 
 IN_SYNC_S = 0.040
-BRIEF_S, BRIEF_SYNC_S = 2.0, 0.120
+BRIEF_S, BRIEF_SYNC_S = 2.0, 0.250
 SEAM_S = 0.060  # between two segments of one run: one picture, and what a clock is put right by
 SEEDS = {"expert": 1, "patient": 2}
 _LOOK_S = 0.1
