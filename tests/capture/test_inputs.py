@@ -53,6 +53,13 @@ def fake_room(**more: object) -> Rig:
     )
 
 
+def copied(camera_url: str, microphone_url: str) -> Rig:
+    return Rig(
+        camera=(Camera(name="desk", role="desk", input="rtsp", source=camera_url, codec="copy"),),
+        microphone=(Microphone(name="expert", role="expert", input="rtsp", source=microphone_url),),
+    )
+
+
 @pytest.fixture
 def told() -> Told:
     return Told()
@@ -256,12 +263,7 @@ def test_a_network_camera_that_falls_silent_is_started_again_while_the_microphon
     place = tmp_path / "room"
     place.mkdir()
     with room(place, sound_late_s=0.0) as (video, audio):
-        inputs = started(
-            Rig(
-                camera=(Camera(name="desk", role="desk", input="rtsp", source=video.url, codec="copy"),),
-                microphone=(Microphone(name="expert", role="expert", input="rtsp", source=audio.url),),
-            )
-        )
+        inputs = started(copied(video.url, audio.url))
         wait_until(lambda: len(told.of("desk")) >= 2, 20)
         video.silent.set()
         wait_until(lambda: inputs.states()["desk"].gap_since_s is not None)
@@ -279,12 +281,7 @@ def test_what_a_session_lacks_of_a_microphone_that_was_slow_to_begin_is_a_gap(
     place = tmp_path / "room"
     place.mkdir()
     with room(place, sound_late_s=4.4) as (video, audio):
-        inputs = started(
-            Rig(
-                camera=(Camera(name="desk", role="desk", input="rtsp", source=video.url, codec="copy"),),
-                microphone=(Microphone(name="expert", role="expert", input="rtsp", source=audio.url),),
-            )
-        )
+        inputs = started(copied(video.url, audio.url))
         wait_until(lambda: bool(told.of("expert")), 20)
         assert {each.restarts for each in inputs.states().values()} == {0}
     (gap,) = told.gaps
