@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from capture.attention import Attention
 from capture.child import Child
 from capture.clock import DeviceClock
 from capture.commands import Plan
@@ -50,6 +51,15 @@ class Run:
     gap_told: bool = False
     kept: Place | None = None  # what the disk says about the first segment
     ended: bool = False
+    silence: Attention = field(default_factory=Attention)
+    heard: float | None = None  # the tap's last data when somebody looked
+
+    def silent_s(self) -> float:
+        """How long nothing has come from the device, as far as somebody watched; for who looks often."""
+        if self.tap.last_data != self.heard:
+            self.heard = self.tap.last_data
+            self.silence.renew()
+        return self.silence.look()
 
     def place(self, number: int) -> Place:
         """Of the segments from ``number`` on, as known by now."""

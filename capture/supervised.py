@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import structlog
 
-from capture.attention import Attention
 from capture.child import Child
 from capture.clock import DeviceClock
 from capture.commands import Plan, command_of, has_stamps, is_live, is_paced
@@ -74,8 +73,6 @@ class Supervised:
         self._ending: Literal["", "stop", "pause", "stalled"] = ""
         self._spawned = self._failures = 0
         self._next_try = 0.0
-        self._silence = Attention()
-        self._heard: float | None = None
 
     @property
     def pending(self) -> bool:
@@ -120,12 +117,8 @@ class Supervised:
     def _is_stalled(self, run: Run) -> bool:
         if not is_paced(self.device):
             return False
-        last = run.tap.last_data
-        if last != self._heard:
-            self._heard = last
-            self._silence.renew()
-        silent_s = self._silence.look()
-        if last is None:
+        silent_s = run.silent_s()
+        if not run.has_data:
             return silent_s > START_S
         fine = isinstance(self.device, Microphone) or has_stamps(self.device, run.plan)
         return silent_s > (STALL_S if fine else KEYFRAMES_STALL_S)
@@ -150,7 +143,6 @@ class Supervised:
         on_shown = self._on_shown or (lambda _shown: None)
         tap = Tap(self.device, (child.out, child.stamps), clock, job.now_s, on_shown, share)
         self.run = Run(job, plan, child, tap, clock, fixed_s, now_s, self.hole, lines)
-        self._silence, self._heard = Attention(), None
         self._spawned += 1
         if lines is not None:
             self._runs.append(self.run)

@@ -15,7 +15,7 @@ from pypinyin import lazy_pinyin
 
 from processing.identifiers import find_identifiers
 from processing.names import RegisteredName
-from processing.textspan import Kind
+from processing.textspan import Kind, TextSpan
 
 _TERMS = """
     黄芪 白芍 陈皮 杜仲 何首乌 王不留行 刘寄奴 徐长卿 当归 党参 白术 茯苓 甘草 川芎 熟地
@@ -69,6 +69,9 @@ class Sentence:
     names: tuple[RegisteredName, ...]
 
 
+Find = Callable[[str, Sequence[RegisteredName], Collection[str]], list[TextSpan]]
+
+
 @dataclass(frozen=True)
 class Score:
     """Of the true spans those covered whole, of the found spans those that meet a true one; and what went wrong."""
@@ -79,12 +82,14 @@ class Score:
     wrong: tuple[str, ...]
 
 
-def measure(sentences: Iterable[Sentence], terms: Collection[str] = TERMS) -> Score:
+def measure(
+    sentences: Iterable[Sentence], terms: Collection[str] = TERMS, find: Find = find_identifiers
+) -> Score:
     true = found = covered = right = 0
     missed: list[str] = []
     wrong: list[str] = []
     for sentence in sentences:
-        spans = find_identifiers(sentence.text, sentence.names, terms)
+        spans = find(sentence.text, sentence.names, terms)
         hidden = {place for span in spans for place in range(span.start, span.end)}
         for kind, start, end in sentence.spans:
             whole = hidden.issuperset(range(start, end))

@@ -12,8 +12,9 @@ import argparse
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from processing.spoken import fold
 from processing.textspan import TextSpan, merged
 from processing.wordings import KINDS, MODEL, TAGS, Features, Weights, decoded, features_of, find_by_wording
 from scripts.identifier_grammar import generated, sentences_of
-from scripts.identifier_sentences import Sentence, look_alikes, with_identifiers
+from scripts.identifier_sentences import Sentence, look_alikes, measure, with_identifiers
 
 FOLDER = Path(__file__).parents[1] / "tests" / "data" / "identifiers"
 ORDINARY = FOLDER.parent / "ordinary_mandarin.txt"
@@ -99,39 +100,21 @@ def example(sentence: Sentence, terms: frozenset[str]) -> tuple[Features, list[i
     return features_of(fold(sentence.text), sentence.names, terms), tags_of(sentence)
 
 
-def told(
-    weights: Weights, held_back: Sequence[Sentence], terms: frozenset[str]
-) -> dict[str, dict[str, float]]:
+def told(weights: Weights, held_back: Sequence[Sentence], terms: frozenset[str]) -> dict[str, Any]:
     """Of the rules alone, and of both: the share of true spans covered whole, and of those found that meet a true one."""
+    values = Weights(weights.keys, weights.values.astype(np.float32), weights.follow)
 
-    def by_rules(text: str, names: Sequence[RegisteredName]) -> list[TextSpan]:
+    def by_rules(text: str, names: Sequence[RegisteredName], terms: Collection[str]) -> list[TextSpan]:
         return find_by_rules(fold(text), names, terms)
 
-    def by_both(text: str, names: Sequence[RegisteredName]) -> list[TextSpan]:
-        return merged([*by_rules(text, names), *find_by_wording(fold(text), names, terms, values)])
+    def by_both(text: str, names: Sequence[RegisteredName], terms: Collection[str]) -> list[TextSpan]:
+        return merged([*by_rules(text, names, terms), *find_by_wording(fold(text), names, terms, values)])
 
-    values = Weights(weights.keys, weights.values.astype(np.float32), weights.follow)
-    return {"rules": _figures(by_rules, held_back), "both": _figures(by_both, held_back)}
-
-
-def _figures(
-    find: Callable[[str, Sequence[RegisteredName]], list[TextSpan]], sentences: Iterable[Sentence]
-) -> dict[str, float]:
-    true = covered = found = right = 0
-    for sentence in sentences:
-        spans = find(sentence.text, sentence.names)
-        hidden = {place for span in spans for place in range(span.start, span.end)}
-        true += len(sentence.spans)
-        covered += sum(hidden.issuperset(range(start, end)) for _, start, end in sentence.spans)
-        found += len(spans)
-        right += sum(
-            any(span.start < end and start < span.end for _, start, end in sentence.spans) for span in spans
-        )
-    return {
-        "spans": true,
-        "recall": round(covered / max(1, true), 3),
-        "precision": round(right / max(1, found), 3),
-    }
+    found: dict[str, Any] = {"spans": sum(len(each.spans) for each in held_back)}
+    for name, find in (("rules", by_rules), ("both", by_both)):
+        score = measure(held_back, terms, find)
+        found[name] = {"recall": round(score.recall, 3), "precision": round(score.precision, 3)}
+    return found
 
 
 def digest(learned_from: Iterable[Sentence]) -> str:

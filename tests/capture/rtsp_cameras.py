@@ -117,7 +117,8 @@ class _Connection(socketserver.StreamRequestHandler):
 
 @contextlib.contextmanager
 def room(folder: Path, *, sound_late_s: float) -> Iterator[tuple[RtspServer, RtspServer]]:
-    """The servers of the camera and of the microphone."""
+    """The servers of the camera and of the microphone; ``folder`` is made for what they send."""
+    folder.mkdir()
     video, audio = RtspServer(), RtspServer(sound_late_s)
     child = sender(folder, video.port, audio.port)
     try:

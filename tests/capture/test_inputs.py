@@ -215,9 +215,7 @@ def arguments_of_children() -> list[bytes]:
 def test_flash_and_beep_of_two_network_inputs_lie_within_forty_milliseconds(
     tmp_path: Path, started: Callable[[Rig], Inputs], told: Told, codec: str, sound_late_s: float
 ) -> None:
-    place = tmp_path / "room"
-    place.mkdir()
-    with room(place, sound_late_s=sound_late_s) as (video, audio):
+    with room(tmp_path / "room", sound_late_s=sound_late_s) as (video, audio):
         inputs = started(
             Rig(
                 camera=(
@@ -260,9 +258,7 @@ def test_flash_and_beep_of_two_network_inputs_lie_within_forty_milliseconds(
 def test_a_network_camera_that_falls_silent_is_started_again_while_the_microphone_goes_on(
     tmp_path: Path, started: Callable[[Rig], Inputs], told: Told
 ) -> None:
-    place = tmp_path / "room"
-    place.mkdir()
-    with room(place, sound_late_s=0.0) as (video, audio):
+    with room(tmp_path / "room", sound_late_s=0.0) as (video, audio):
         inputs = started(copied(video.url, audio.url))
         wait_until(lambda: len(told.of("desk")) >= 2, 20)
         video.silent.set()
@@ -278,9 +274,7 @@ def test_a_network_camera_that_falls_silent_is_started_again_while_the_microphon
 def test_what_a_session_lacks_of_a_microphone_that_was_slow_to_begin_is_a_gap(
     tmp_path: Path, started: Callable[[Rig], Inputs], told: Told
 ) -> None:
-    place = tmp_path / "room"
-    place.mkdir()
-    with room(place, sound_late_s=4.4) as (video, audio):
+    with room(tmp_path / "room", sound_late_s=4.4) as (video, audio):
         inputs = started(copied(video.url, audio.url))
         wait_until(lambda: bool(told.of("expert")), 20)
         assert {each.restarts for each in inputs.states().values()} == {0}
