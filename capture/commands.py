@@ -36,6 +36,11 @@ def is_live(device: Camera | Microphone) -> bool:
     return device.input not in ("file", "test")
 
 
+def is_network(device: Camera | Microphone) -> bool:
+    """Whether its data come as RTP packets, of which only the next picture's first tells that a picture is whole."""
+    return device.input in ("rtsp", "onvif")
+
+
 def is_paced(device: Camera | Microphone) -> bool:
     """Whether its data come in the time they take."""
     return is_live(device) or device.realtime

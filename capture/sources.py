@@ -158,6 +158,9 @@ def _network(chosen: Camera | Microphone, address: str) -> Opening:
         # With sound and picture in one session ffmpeg moves its stamps when the camera's first report comes.
         "allowed_media_types": chosen.kind,
         "analyzeduration": PROBE_US,
+        # To guess the rate of pictures it would hold back the first second and a half and let it out in one burst: a
+        # child killed within that leaves segments without a time. With fewer the order of B-frames is not known yet.
+        "fpsprobesize": 4,
     }
     lines = ["ffconcat version 1.0", f"file '{quoted}'"]
     lines += [f"option {name} {value}" for name, value in options.items()]

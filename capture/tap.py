@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 
 from capture.clock import DeviceClock
-from capture.commands import SOUND_RATE_HZ
+from capture.commands import SOUND_RATE_HZ, is_network
 from capture.rig import Camera, Microphone
 
 BLOCK_SAMPLES = SOUND_RATE_HZ // 10
@@ -92,9 +92,9 @@ class Tap:
         self._samples = 0
         self._read_s, self._burst = -1.0, (0.0, 0)
         self._tick_s: float | None = None
-        self._stamp_s = 0.0
         # A picture of a network camera is known to be whole when the next one begins.
-        self._held_back = isinstance(device, Camera) and device.input == "rtsp"
+        self._held_back = self._is_camera and is_network(device)
+        self._came_s: float | None = None  # the picture before
         self.first_s: float | None = None  # media time of the first picture
         self.media_s = 0.0
         self.last_data: float | None = None  # monotonic
@@ -160,8 +160,10 @@ class Tap:
                 continue
             decoded_s, shown_s = found
             # Senders that play a file keep the pace of decoding times; a live encoder has no others.
-            self._clock.add(now_s, decoded_s + (self._held_back * (decoded_s - self._stamp_s)))
-            self._stamp_s = decoded_s
+            begun_s = self._came_s if self._held_back else now_s
+            if begun_s is not None:
+                self._clock.add(begun_s, decoded_s)
+            self._came_s = now_s
             self.first_s = shown_s if self.first_s is None else self.first_s
             self.media_s = max(self.media_s, shown_s)
 

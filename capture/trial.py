@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from capture.commands import is_network
 from capture.devices import holders
 from capture.meter import Floats
 from capture.picture import DECODE_TIMEOUT_S, look
@@ -189,8 +190,7 @@ def explain(device: Camera | Microphone, detail: str) -> Problem:
     code: Code = next(
         (code for code, words in _COMPLAINTS if re.search(words, detail, re.IGNORECASE)), "failed"
     )
-    network = device.input in ("rtsp", "onvif")
-    if code == "missing" and network:
+    if code == "missing" and is_network(device):
         code = "unreachable"
     source = "" if device.input == "file" else redact(device.source)
     data: dict[str, Any] = {"source": source, "detail": detail}

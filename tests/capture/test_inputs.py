@@ -28,6 +28,7 @@ from config.settings import CaptureSettings
 from processing.join import join_segments
 from tests.capture.rtsp_cameras import PERIOD_S, room
 from tests.capture.test_recorder import children_in, wait_until
+from tests.chaos.capture.devices import Clock, Device
 
 pytestmark = pytest.mark.alone
 SECOND = CaptureSettings(segment_s=1)
@@ -253,6 +254,30 @@ def test_flash_and_beep_of_two_network_inputs_lie_within_forty_milliseconds(
     assert len(compared) >= 2
     assert len(compared) >= len(beeps) - 1
     assert max(compared) < 0.040, [f"{each * 1000:.0f} ms" for each in apart_s]
+
+
+def test_the_first_segment_of_a_copied_camera_is_closed_as_soon_after_its_end_as_the_others(
+    tmp_path: Path, started: Callable[[Rig], Inputs], told: Told
+) -> None:
+    camera = Device(Clock(), None)
+    came: dict[int, float] = {}
+    inputs = Inputs(
+        Rig(camera=(Camera(name="desk", role="desk", input="rtsp", source=camera.url, codec="copy"),)),
+        SECOND,
+        lambda _name, _jpeg: None,
+        lambda _name, _samples, _rate: None,
+    )
+    try:
+        inputs.record(
+            tmp_path,
+            lambda each: came.setdefault(each.index, time.monotonic() - each.start_s - each.duration_s),
+            told.gaps.append,
+        )
+        wait_until(lambda: len(came) >= 4, 30)
+    finally:
+        inputs.close()
+        camera.unplug()
+    assert came[0] - min(came.values()) < 0.3, came
 
 
 def test_a_network_camera_that_falls_silent_is_started_again_while_the_microphone_goes_on(

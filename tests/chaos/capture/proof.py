@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.join import join_segments
+from processing.stretch import stretched
 from tests.chaos.capture.devices import (
     DARK,
     FPS,
@@ -32,10 +33,11 @@ from tests.chaos.capture.devices import (
 )
 
 IN_SYNC_S = 0.040
-BRIEF_S, BRIEF_SYNC_S = 2.0, 0.250
+BRIEF_S, BRIEF_SYNC_S = 2.0, 0.150
 SEAM_S = 0.060  # between two segments of one run: one picture, and what a clock is put right by
 SEEDS = {"expert": 1, "patient": 2}
 _LOOK_S = 0.1
+_STRETCHED = 0.02  # of its length at most, see processing.join
 
 
 class Piece(NamedTuple):
@@ -96,7 +98,8 @@ def opened(house: Any, folder: Path) -> Evidence:
 def prove(evidence: Evidence, folder: Path, *, first_s: float = 4.0) -> dict[str, float]:
     """Raises AssertionError with what is wrong. ``first_s``: how long an input may take to deliver at the start.
 
-    Returns figures: the worst distance from its time by track in s, the seconds covered, and those of the gaps.
+    Returns figures by track in s: the worst distance from its time, also in an input's first :data:`BRIEF_S`; what is
+    covered; what is missing.
     """
     moments = {track: _moments(evidence, track) for track in ("desk", *SEEDS)}
     zero_s = float(np.median(np.concatenate([_differences(each) for each in moments.values()])))
@@ -108,7 +111,8 @@ def prove(evidence: Evidence, folder: Path, *, first_s: float = 4.0) -> dict[str
         late_s = np.abs(unwrapped(_differences(found) - zero_s))
         allowed_s = np.array([_allowed_s(pieces, each.at_s) for each in found])
         worst = int((late_s / allowed_s).argmax())
-        figures[f"{track}_worst_s"] = round(float(late_s[allowed_s == IN_SYNC_S].max(initial=0.0)), 4)
+        for name, limit_s in (("worst", IN_SYNC_S), ("brief_worst", BRIEF_SYNC_S)):
+            figures[f"{track}_{name}_s"] = round(float(late_s[allowed_s == limit_s].max(initial=0.0)), 4)
         assert late_s[worst] <= allowed_s[worst], (
             f"{track}: {found[worst]} lies {late_s[worst] * 1000:.0f} ms off"
         )
@@ -230,7 +234,7 @@ def _joined_sound(evidence: Evidence, track: str, zero_s: float, folder: Path) -
     pieces = evidence.of(track)
     out = folder / f"joined-{track}.flac"
     join_segments([each.path for each in pieces], out, [each.start_s for each in pieces])
-    joined, loop = samples(out).astype(np.float64), noise(SEEDS[track]).astype(np.float64)
+    joined, loop = samples(out), noise(SEEDS[track]).astype(np.float64)
     length = round(_LOOK_S * RATE_HZ)
     for piece in pieces:
         margin = round(_allowed_s(pieces, piece.start_s) * RATE_HZ)
@@ -239,8 +243,17 @@ def _joined_sound(evidence: Evidence, track: str, zero_s: float, folder: Path) -
             sent = round((at_s + zero_s) * RATE_HZ)
             heard = joined[here : here + length]
             sought = loop[np.arange(sent - margin, sent + length + margin) % len(loop)]
-            score = np.correlate(sought, heard) / max(1.0, float(heard @ heard))
-            assert score.max() > 0.5, f"{track}: what was said at {at_s:.2f} s is not heard there"
+            assert _is_heard(heard, sought), f"{track}: what was said at {at_s:.2f} s is not heard there"
+
+
+def _is_heard(heard: NDArray[np.int16], sought: NDArray[np.float64]) -> bool:
+    """A segment whose time was put right by a few milliseconds is joined a little longer or shorter than it was."""
+    most = round(_STRETCHED * len(heard))
+    for change in sorted(range(-most, most + 1), key=abs):
+        evened = stretched(heard[:, None], len(heard) + change)[:, 0].astype(np.float64)
+        if np.correlate(sought, evened).max() > 0.5 * max(1.0, float(evened @ evened)):
+            return True
+    return False
 
 
 def unwrapped(apart_s: Any) -> Any:

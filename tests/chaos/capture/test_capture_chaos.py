@@ -62,6 +62,8 @@ def test_a_lost_second_a_doubled_one_and_a_moved_one_are_noticed(tmp_path: Path)
     number = next(n for n, each in enumerate(kept) if each.start_s > kept[0].start_s + BRIEF_S)
     before, lost, rest = kept[:number], kept[number], kept[number + 1 :]
     others = [each for each in evidence.pieces if each.track != "expert"]
+    put_right = lost._replace(start_s=lost.start_s + 0.012)
+    prove(Evidence([*others, *before, put_right, *rest], evidence.holes, evidence.end_s), tmp_path)
     moved = lost._replace(start_s=lost.start_s + 0.055)
     doubled = lost._replace(index=99, start_s=lost.start_s + 1)
     for wrong in ([*before, *rest], [*before, moved, *rest], [*before, lost, doubled, *rest]):
