@@ -313,10 +313,9 @@ def test_a_child_that_hangs_is_replaced_within_three_seconds_and_the_gap_is_told
 ) -> None:
     inputs = started(fake_room())
     wait_until(lambda: len(told.of("desk")) >= 2)
-    stopped, struck = children_in(tmp_path / "desk")[0], time.monotonic()
+    (stopped,) = children_in(tmp_path / "desk")
     os.kill(stopped, signal.SIGSTOP)
-    wait_until(lambda: children_in(tmp_path / "desk") not in ([], [stopped]))
-    assert time.monotonic() - struck < 3.0
+    assert wait_until(lambda: children_in(tmp_path / "desk") not in ([], [stopped])) < 3.0
     wait_until(lambda: bool(told.gaps))
     assert [(each.track, each.reason) for each in told.gaps] == [("desk", "stalled")]
     assert inputs.states()["desk"].restarts == 1
@@ -334,9 +333,7 @@ def test_while_paused_no_child_runs_and_the_pause_is_a_gap_on_every_track(
     sizes = {path: path.stat().st_size for path in tmp_path.rglob("*.[mf][kl]*")}
     wait_until(lambda: all(each.gap_since_s is not None for each in inputs.states().values()))
     inputs.resume()
-    resumed = time.monotonic()
-    wait_until(lambda: {each.state for each in inputs.states().values()} == {"recording"})
-    assert time.monotonic() - resumed < 2.0
+    assert wait_until(lambda: {each.state for each in inputs.states().values()} == {"recording"}) < 2.0
     assert all(path.stat().st_size == size for path, size in sizes.items())
     wait_until(lambda: len(told.gaps) == 2)
     assert {(each.track, each.reason) for each in told.gaps} == {("desk", "pause"), ("expert", "pause")}

@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from capture.attention import Attention
 from capture.recorder import RecordingResult, Segment, closed_segments, record
 from capture.rig import Camera, Input, Microphone, Rig
 from config.errors import DeviceFailed
@@ -263,8 +264,10 @@ def children_in(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(true: Callable[[], bool], limit_s: float = 10.0) -> None:
-    deadline = time.monotonic() + limit_s
+def wait_until(true: Callable[[], bool], limit_s: float = 10.0) -> float:
+    """Seconds waited, as far as this machine did not stand still meanwhile."""
+    watched = Attention()
     while not true():
-        assert time.monotonic() < deadline
+        assert watched.look() < limit_s
         time.sleep(0.01)
+    return watched.look()
