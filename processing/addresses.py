@@ -120,6 +120,8 @@ _GENERIC = re.compile(
     "[一二三四五六七八九十0-9]+层|马路|路|大街|街|道|门|城里|市区|郊区|老城区|病区|学校宿舍|"
     "单位宿舍|公司宿舍|北京市?|省|市|.*[次回过]院|.*医院里?|.*家庭)+$"
 )
+# 从石家庄过来: a million people do.
+_CITY = re.compile(f"(?:{CITIES})市?")
 _PARTS_OF_BODY = re.compile(
     "^(?:心前|心|肝|肾|胃|脾|肺|腰|腰骶|骶|背|肩|颈|项|胸|胁|腹|下腹|上腹|脐|膝|头|颞|"
     "病|灾|疫|山|时|误|盲|禁)区$"
@@ -130,7 +132,7 @@ _PARTS_OF_BODY = re.compile(
 # What a name of a place may go on with: 十里|河, 三里|屯.
 _PLACE_TAIL = re.compile(r"[河店口坡沟岭台坟井寺庙桥村屯堡](?=[，,。；;！!？?\s那的]|$)")
 _SMALLER_PLACE = re.compile(
-    rf"(?P<place>[^{_NEVER}0-9A-Z]{{2,8}})(?=的|人|那边|那儿|来|[，,。；;！!？?\s]|$)"
+    rf"(?P<place>(?!过来|赶来|来|[坐乘开打转跟]|那边)[^{_NEVER}0-9A-Z]{{2,8}})(?=的|人|那边|那儿|来|[，,。；;！!？?\s]|$)"
 )
 
 
@@ -201,7 +203,7 @@ def _judge(text: str, match: re.Match[str]) -> TextSpan | None:
         return None
     if text[start - 1 : start + 1] == "住院" or _GENERIC.match(said) or _PARTS_OF_BODY.match(said):
         return None
-    if re.fullmatch(f"(?:{PROVINCES})(?:省|市)?", said):
+    if re.fullmatch(f"(?:{PROVINCES})(?:省|市)?", said) or not home and _CITY.fullmatch(said):
         return None
     levels = max(len(_LEVEL.findall(part)) for part in re.split("[,，、]", areas))
     if numbers and (named or areas) and not _GENERIC.match((areas + named).strip(" ,，、的")):

@@ -53,6 +53,7 @@ _TITLES = """
 
 # Given names that are words, and words that hold such a name or sound like one.
 _WORDS = """
+    白色 黄色 金色 蓝色 红色 关注
     健康 平安 建国 和平 安静 文明 光明 明天 今天 黎明 海洋 美丽 建军 国庆 春天 冬天
     秋天 夏天 春节 胜利 幸福 吉祥 如意 建设 跃进 红梅 玉兰 海燕 安宁 永远 永久 小时
     小于 大于 小高 小白 小黄 小米 小麦 小方 小心 小安 小叶 小周 小金 小石 小苏打 老年

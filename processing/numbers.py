@@ -235,7 +235,7 @@ def _announced(text: str, runs: Sequence[Run], labels: Sequence[re.Match[str]]) 
         least = _TAIL_DIGITS if goes and _TAIL.search(text, match.start(), goes[0].start) else label.least
         digits = "".join(go.digits for go in goes)
         hotlines = all(_HOTLINE.fullmatch(go.digits) for go in goes)
-        if label.kind == "phone" and hotlines and least != _TAIL_DIGITS:
+        if label.kind in ("phone", "insurance_number") and hotlines and least != _TAIL_DIGITS:
             continue
         if len(digits) >= least:
             yield from _joined(text, goes, label.kind, 0.7, "announced")

@@ -219,7 +219,20 @@ def test_a_word_that_is_a_name_or_a_place_is_known_by_what_is_said_with_it(
     assert said in [each for _, each in found(text, *names)]
 
 
-@pytest.mark.parametrize("text", ["我是北京的", "我是三里屯派出所的", "从东直门医院转过来的", "万方数据"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我是北京的",
+        "我是三里屯派出所的",
+        "从东直门医院转过来的",
+        "万方数据",
+        "我是从石家庄过来的",
+        "从柳州坐飞机来的",
+        "我儿子车停得远",
+        "医保能报三百二，自己付一百四十五",
+        "医保卡丢了去12333问",
+    ],
+)
 def test_the_same_words_said_of_something_else_are_left(text: str) -> None:
     assert found(text, "尹海龙", "万芳") == []
 
