@@ -67,7 +67,7 @@ def _whole(first: str) -> re.Pattern[str]:
 _FIRST = f"(?:[^{_NEVER}{_NOT_FIRST}0-9A-Z]|和(?=平)|开(?=发|封|元)|先(?=农|锋))"
 _LEVEL = re.compile(f"{_PLACE}(?:省|市|区|县|镇|街道|地区)?|{_AREA_END}")
 _WHOLE = _whole(_FIRST)
-_WHOLE_AFTER_LIVES = _whole(f"(?!里有|得|属|离(?!石)|距)[^{_NEVER}0-9A-Z]")
+_WHOLE_AFTER_LIVES = _whole(f"(?!里?有|得|属|离(?!石)|距)[^{_NEVER}0-9A-Z]")
 # A building with a unit or a room, or a room in a unit, is somebody's home without any name.
 _HOME = re.compile(
     rf"(?:{_NO}\s?(?:号院|号楼|栋|幢|座|楼){_JOIN}{_NO}\s?(?:单元|门){_JOIN}|{_NO}\s?单元{_JOIN}(?:{_NO}\s?(?:层|"

@@ -40,6 +40,7 @@ _BARE = re.compile(
 )
 # Written without a blank between them: CA199CA125.
 _TESTS = re.compile(r"(?:(?:CA|HPV|FT|TT|VIT|IGG|IL|[TCLSB])\d{1,4}[\-_]?)+")
+_OF_THINGS = re.compile("(?:型号|规格|批号|无线网|WIFI)[^，,。\\s]{0,5}$")
 # All that is said in a turn, in answer to what was asked before: lin55947, sky-661.
 _WHOLE_TURN = re.compile(
     r"^(?!(?:GB|ISO|YY|ICD)[\-_]?\d)[A-Z]{2,20}[\-_]?[0-9]{3,8}(?=[，,。.！!？?]?\s?$)", re.MULTILINE
@@ -68,7 +69,8 @@ def find_handles(text: str) -> list[TextSpan]:
 def _addresses(text: str) -> Iterator[TextSpan]:
     for pattern in (_MAIL, _WXID, _BARE, _WHOLE_TURN):
         for match in pattern.finditer(text):
-            if not _TESTS.fullmatch(match[0]):
+            of_thing = _OF_THINGS.search(text[max(0, match.start() - 10) : match.start()])
+            if not of_thing and not _TESTS.fullmatch(match[0]):
                 yield TextSpan("wechat", match.start(), match.end(), 0.9, "handle")
 
 

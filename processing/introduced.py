@@ -63,6 +63,7 @@ _STATED = re.compile(
 )
 _SURNAME_ONLY = re.compile(
     rf"(?:[我他她您咱俺家]|孩子|患者|病人|免贵|{KIN})(?:也|都|就)?姓(?P<name>(?!那个){_SURNAME})"
+    "(?![，,]?我?是(?:这儿|这里|这|咱们?|本院|今天|门诊)的?(?:主治|主任|副主任|住院|大夫|医生|医师|护士))"
 )
 # How people tell a surname from others: 弓长张, 两点水加马的冯.
 _TAKEN_APART = re.compile(

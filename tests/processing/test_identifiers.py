@@ -231,6 +231,9 @@ def test_a_word_that_is_a_name_or_a_place_is_known_by_what_is_said_with_it(
         "我儿子车停得远",
         "医保能报三百二，自己付一百四十五",
         "医保卡丢了去12333问",
+        "我姓崔，是这儿的主治医师",
+        "扫码枪型号NLS-HR2081，坏了",
+        "我家那边有条河，早上去遛弯儿",
     ],
 )
 def test_the_same_words_said_of_something_else_are_left(text: str) -> None:
