@@ -19,7 +19,7 @@ _NOT_GIVEN = (
 )
 _GIVEN = f"(?:(?![{_NOT_GIVEN}]){_HAN})"
 # 那张, 那辆 and 车牌 begin as names do, and are none.
-_THING = "那[个张辆车名片本些种次天年位边里么句串行]|车[牌子票祸库位间站号里上停接送开坏堵]"
+_THING = "那[个张辆车名片本些种次天年位边里么句串行栏]|车[牌子票祸库位间站号里上停接送开坏堵]"
 _NAME = rf"(?P<surname>(?!{_THING}){_SURNAME})(?P<given>{_GIVEN}{{1,2}})"
 _SPACE = r"[\s:：，,、“”\"（(]{0,2}"
 # Behind a name stands an end, or a word that begins something else.
