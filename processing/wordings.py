@@ -32,6 +32,8 @@ TAGS = ("O", *(f"{part}-{kind}" for kind in KINDS for part in "BI"))
 CONFIDENCE = 0.2  # whatever a rule says of the same place, it says surer
 # Fewer digits and letters are no number that tells one person from another.
 LEAST_SIGNS = 4
+# 120/80 alone is the blood's pressure and no day.
+_PRESSURE = re.compile(r"\W*(?:\d{3}|[6-9]\d)/\d{2,3}\W*")
 
 # Characters to either side that are looked at.
 REACH = 5
@@ -87,7 +89,8 @@ def find_by_wording(
     return [
         TextSpan(kind, start, end, CONFIDENCE, "wording")
         for kind, start, end in spans_of(decoded(scores, weights.follow))
-        if kind in _TOLD or (kind != "name" and len(_SIGN.findall(text, start, end)) >= LEAST_SIGNS)
+        if (kind in _TOLD or (kind != "name" and len(_SIGN.findall(text, start, end)) >= LEAST_SIGNS))
+        and not _PRESSURE.fullmatch(text, start, end)
     ]
 
 
