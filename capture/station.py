@@ -130,12 +130,12 @@ class Station:
         with contextlib.suppress(YianError):
             self.today.refresh()
 
-    def _start(self, consultation: str, override: str = "") -> str:
+    def _start(self, consultation: str, override: str = "", *, by_plan: bool = False) -> str:
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
             visit = self._permitted(consultation)
-            planned_s = self._planned_s(visit)
+            planned_s = self._planned_s(visit, by_plan=by_plan)
             check_space(self._rig, planned_s, self._settings)
             doubts = self.doubts()
             if doubts and not override.strip():
@@ -184,8 +184,12 @@ class Station:
             raise ConsentMissing(consultation=consultation, purpose="record")
         return visit
 
-    def _planned_s(self, visit: Visit) -> float:
-        return 60 * (visit.planned_minutes or self._settings.capture.planned_minutes)
+    def _planned_s(self, visit: Visit, *, by_plan: bool = False) -> float:
+        """How long from now. What a person begins has its whole length, however late; what begins by itself ends as planned,
+        for nobody may be there to see that the next patient has come."""
+        left_s = (self._timetable.end(visit) - datetime.now(UTC)).total_seconds()
+        length_s = self._timetable.length(visit).total_seconds()
+        return left_s if by_plan else max(length_s, left_s) if visit.automatic else length_s
 
     def close_interrupted(self, local: str) -> None:
         """Nothing more will come of a session whose station died: it is uploaded as it is."""
@@ -420,8 +424,16 @@ class Station:
         self._keep_timetable()
 
     def _keep_timetable(self) -> None:
+        with self._lock:
+            running = self._session
+        if running is None and any(each.paused for each in self._spool.interrupted()):
+            return  # somebody who asked for privacy may still sit there, until a person says otherwise
         wish = self._timetable.wish(
-            self.today.visits, datetime.now(UTC), self._session.visit.id if self._session else None
+            self.today.visits,
+            datetime.now(UTC),
+            running.visit.id if running else None,
+            is_over=running is not None and running.at_s >= running.planned_s,
+            begun=self._spool.begun(),
         )
         if wish is None:
             return
@@ -430,7 +442,7 @@ class Station:
         else:
             with contextlib.suppress(NotReady, ConsentRefused, NotFound, DiskFull):
                 # Without asking the core, which may keep one waiting: this thread has other duties.
-                self._start(wish.consultation)
+                self._start(wish.consultation, by_plan=True)
 
     def _take_light(self, check: dict[str, Any]) -> dict[str, Any]:
         self._note_if_running("light", check)
