@@ -104,9 +104,12 @@ class Station:
     def _watch(self) -> None:
         """Pictures and levels while nothing is recorded; none where a session died in its privacy pause, until a person
         has said what becomes of it."""
-        self._inputs.watch()
         if any(each.paused for each in self._spool.interrupted()):
-            self._inputs.pause()
+            self.preview.cover()
+            self._inputs.watch(paused=True)
+        else:
+            self.preview.uncover()
+            self._inputs.watch()
 
     # What a person does.
 
@@ -205,15 +208,19 @@ class Station:
         with self._lock:
             session = self._running()
             if session.paused_since_s is None:
-                self._inputs.pause()
-                self.preview.clear()
                 session.paused_since_s = session.at_s
-                self._note("pause", {"on": True})
+                self.preview.cover()
+                try:
+                    # First: a station that dies while its devices end is to go on paused.
+                    self._note("pause", {"on": True})
+                finally:
+                    self._inputs.pause()
 
     def resume(self) -> None:
         with self._lock:
             session = self._running()
             if session.paused_since_s is not None:
+                self.preview.uncover()
                 self._inputs.resume()
                 session.paused_since_s = None
                 self._note("pause", {"on": False})
@@ -474,6 +481,10 @@ class Station:
                 found = replace(found, from_s=from_s, reason="pause")
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
+        if paused:
+            self.preview.cover()
+        else:
+            self.preview.uncover()
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:
@@ -483,8 +494,6 @@ class Station:
         except YianError:
             self._close("not_begun")
             raise
-        if paused:
-            self.preview.clear()
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""

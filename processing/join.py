@@ -28,14 +28,19 @@ _PICTURE_SEAM_S = Fraction(20, 1000)
 _LEAST_SQUEEZE = Fraction(1, 10)
 
 
-def join_segments(parts: Sequence[Path], out: Path, starts_s: Sequence[float] | None = None) -> float:
+def join_segments(
+    parts: Sequence[Path],
+    out: Path,
+    starts_s: Sequence[float] | None = None,
+    lasts_s: Sequence[float | None] | None = None,
+) -> float:
     """Join the segments of one track, given in order, into ``out`` (whose suffix names the container).
 
     ``starts_s``: where each lies on the clock of the recording. What is missing between two becomes silence in sound
     and a step of the time stamps in pictures; what overlaps is cut off in sound, and in pictures, each of which
     is another moment, pushed together. Without it each follows the one before, whether they start at zero or
-    carry on its clock. Returns how long after ``starts_s[0]`` the file's time 0 lies: a camera's first picture
-    may come late.
+    carry on its clock. ``lasts_s``: how much of each is kept, from its beginning; None: all. Returns how long after
+    ``starts_s[0]`` the file's time 0 lies: a camera's first picture may come late.
 
     One part alone is copied byte for byte. FLAC segments are decoded and coded again, which loses nothing and is
     the only way to number their frames through; everything else is copied packet by packet. Raises Truncated for a
@@ -43,16 +48,18 @@ def join_segments(parts: Sequence[Path], out: Path, starts_s: Sequence[float] | 
     """
     if not parts:
         raise ValueError("no segments to join")
-    is_flac = _codec(parts[0]) == "flac" if starts_s is not None or len(parts) > 1 else False
-    if len(parts) == 1:
+    lasts_s = lasts_s or [None] * len(parts)
+    is_whole = len(parts) == 1 and lasts_s[0] is None
+    is_flac = _codec(parts[0]) == "flac" if starts_s is not None or not is_whole else False
+    if is_whole:
         shutil.copyfile(parts[0], out)
         return _origin_s(parts[0]) if starts_s is not None and not is_flac else 0.0
     try:
         with av.open(str(out), "w", options={"fflags": "+bitexact"}) as sink:
             if is_flac:
-                _join_flac(parts, starts_s, sink)
+                _join_flac(parts, starts_s, lasts_s, sink)
                 return 0.0
-            return _join_packets(parts, starts_s, sink)
+            return _join_packets(parts, starts_s, lasts_s, sink)
     except av.error.FFmpegError as error:
         raise failure("join", 1, str(error), out.parent) from error
 
@@ -81,7 +88,10 @@ def _origin_s(path: Path) -> float:
 
 
 def _join_flac(
-    parts: Sequence[Path], starts_s: Sequence[float] | None, sink: av.container.OutputContainer
+    parts: Sequence[Path],
+    starts_s: Sequence[float] | None,
+    lasts_s: Sequence[float | None],
+    sink: av.container.OutputContainer,
 ) -> None:
     out: av.AudioStream | None = None
     written = 0
@@ -93,6 +103,8 @@ def _join_flac(
                 out.codec_context.layout = stream.codec_context.layout
                 out.codec_context.format = stream.codec_context.format
             sound = _decoded(source, out)
+        if (kept_s := lasts_s[number]) is not None:
+            sound = sound[: round(kept_s * out.rate)]
         if starts_s is not None:
             due = round((starts_s[number] - starts_s[0]) * out.rate)
             sound = _on_time(sound, due - written, out.rate)
@@ -147,7 +159,10 @@ def _frames(sound: Sound, out: av.AudioStream, first: int) -> Iterator[av.AudioF
 
 
 def _join_packets(
-    parts: Sequence[Path], starts_s: Sequence[float] | None, sink: av.container.OutputContainer
+    parts: Sequence[Path],
+    starts_s: Sequence[float] | None,
+    lasts_s: Sequence[float | None],
+    sink: av.container.OutputContainer,
 ) -> float:
     outs: list[av.stream.Stream] = []
     first_origin_s, end_s = Fraction(0), Fraction(0)
@@ -169,7 +184,7 @@ def _join_packets(
                 seamless = not number or late_s <= _PICTURE_SEAM_S
                 shift_s = (end_s if seamless else end_s + late_s) - origin_s
                 squeeze = _squeeze(part, late_s) if number and late_s < -_PICTURE_SEAM_S else Fraction(1)
-            end_s = _append(source, sink, outs, shift_s, squeeze) or end_s
+            end_s = _append(source, sink, outs, shift_s, squeeze, lasts_s[number]) or end_s
     return float(first_origin_s)
 
 
@@ -193,8 +208,9 @@ def _append(
     outs: Sequence[av.stream.Stream],
     shift_s: Fraction,
     squeeze: Fraction,
+    lasts_s: float | None,
 ) -> Fraction | None:
-    """Copy every packet of ``source``, ``shift_s`` later; returns where its first stream now ends, in seconds.
+    """Copy every packet of ``source`` in its first ``lasts_s``, ``shift_s`` later; returns where its first stream now ends, in seconds.
 
     The end is the number of frames over the frame rate where these agree with the time stamps: Matroska rounds
     stamps to milliseconds, and 900 roundings an hour would drift against the sound. ``squeeze`` below 1 moves the
@@ -207,6 +223,8 @@ def _append(
             if packet.pts is None or packet.time_base is None or packet.stream.index >= len(outs):
                 continue
             start_s = packet.pts * packet.time_base
+            if lasts_s is not None and start_s >= lasts_s:
+                break  # what comes later to be decoded may need this one
             if packet.stream.index == 0:
                 first_s = start_s if count == 0 else min(first_s, start_s)
                 last_s = max(last_s, start_s + (packet.duration or 0) * packet.time_base)

@@ -213,6 +213,27 @@ def test_a_session_whose_station_died_in_a_privacy_pause_goes_on_paused(room: Ro
         }
 
 
+def test_a_pause_is_noted_before_its_devices_have_ended_and_takes_no_picture_that_was_on_its_way(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        until(lambda: station.preview.newest("desk"), "a picture")
+
+        def die() -> None:
+            raise SystemExit  # as a station that is killed while its devices close their files
+
+        monkeypatch.setattr(station._inputs, "pause", die)
+        with pytest.raises(SystemExit):
+            station.pause()
+        station.preview.take("desk", b"a picture of before")
+        assert station.preview.newest("desk") is None
+        station._inputs.stop()
+        station._session = None
+    with Spool(room.settings.home) as spool:
+        assert [each.paused for each in spool.interrupted() if each.local == local] == [True]
+
+
 def test_the_plan_begins_nothing_again_when_the_station_died_in_a_pause_or_after_a_stop(room: Room) -> None:
     visit = room.visits["signed"]
     actions.plan_room(room.core, room.people.technician, room.settings.capture.room, visit, automatic=True)
