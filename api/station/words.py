@@ -133,8 +133,14 @@ def _visit(visit: dict[str, Any], words: Messages, zone: ZoneInfo, core_url: str
         "time": _clock(visit["scheduled_at"], zone),
         "kind": words.text(f"kind.{visit['kind']}"),
         "consent": words.text(f"station.consent.{_consent(visit)}"),
+        "override": _override(visit, words),
         "sign_url": f"{core_url.rstrip('/')}/consultations/{quote(visit['id'])}/consent",
     }
+
+
+def _override(visit: dict[str, Any], words: Messages) -> str:
+    reason, by = visit["override_reason"], visit["override_by"]
+    return words.text("today.override", reason=reason, by=by) if reason else ""
 
 
 def _consent(visit: dict[str, Any]) -> str:

@@ -98,3 +98,21 @@ def test_every_line_has_words_in_both_languages() -> None:
     codes = ("input_missing", "input_away", "nothing_recorded", "login_first", "login_needed", "base_key")
     for language in LANGUAGES:
         assert all(f"station.health.{code}" in load_messages(language) for code in codes)
+
+
+def test_why_a_patient_was_planned_into_a_full_half_day_stands_in_the_list() -> None:
+    visit = {
+        "id": "c11",
+        "scheduled_at": "2026-11-24T01:00:00+00:00",
+        "kind": "consultation",
+        "consent": "signed",
+        "may_record": True,
+        "recorded": False,
+        "override_reason": "急腹症",
+        "override_by": "赵主任",
+    }
+    ordinary = visit | {"id": "c1", "override_reason": None, "override_by": None}
+    words = told({"today": [visit, ordinary]})["today"]
+    assert "急腹症" in words["c11"]["override"]
+    assert "赵主任" in words["c11"]["override"]
+    assert words["c1"]["override"] == ""
