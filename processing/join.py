@@ -166,6 +166,7 @@ def _join_packets(
 ) -> float:
     outs: list[av.stream.Stream] = []
     first_origin_s, end_s = Fraction(0), Fraction(0)
+    decoded: dict[int, int] = {}
     for number, part in enumerate(parts):
         with _segment(part) as source:
             origin_s = Fraction(source.start_time or 0, av.time_base)
@@ -184,7 +185,7 @@ def _join_packets(
                 seamless = not number or late_s <= _PICTURE_SEAM_S
                 shift_s = (end_s if seamless else end_s + late_s) - origin_s
                 squeeze = _squeeze(part, late_s) if number and late_s < -_PICTURE_SEAM_S else Fraction(1)
-            end_s = _append(source, sink, outs, shift_s, squeeze, lasts_s[number]) or end_s
+            end_s = _append(source, sink, outs, decoded, shift_s, squeeze, lasts_s[number]) or end_s
     return float(first_origin_s)
 
 
@@ -206,6 +207,7 @@ def _append(
     source: av.container.InputContainer,
     sink: av.container.OutputContainer,
     outs: Sequence[av.stream.Stream],
+    decoded: dict[int, int],
     shift_s: Fraction,
     squeeze: Fraction,
     lasts_s: float | None,
@@ -214,7 +216,10 @@ def _append(
 
     The end is the number of frames over the frame rate where these agree with the time stamps: Matroska rounds
     stamps to milliseconds, and 900 roundings an hour would drift against the sound. ``squeeze`` below 1 moves the
-    pictures together towards the first one.
+    pictures together towards the first one. ``decoded``: the last decoding time by stream, which is kept up to date.
+
+    A picture that is shown before the keyframe it follows (an open group of pictures) has no time in a segment that begins
+    with that keyframe: Matroska writes none below 0. Such are left out; nothing else refers to them.
     """
     origin_s = Fraction(source.start_time or 0, av.time_base)
     count, first_s, last_s = 0, Fraction(0), Fraction(0)
@@ -232,6 +237,8 @@ def _append(
             packet.pts = _moved(packet.pts, packet.time_base, origin_s, shift_s, squeeze)
             if packet.dts is not None:
                 packet.dts = _moved(packet.dts, packet.time_base, origin_s, shift_s, squeeze)
+                _decode_after(packet, decoded.get(packet.stream.index))
+                decoded[packet.stream.index] = packet.dts
             packet.stream = outs[packet.stream.index]
             sink.mux(packet)
     if not count:
@@ -243,6 +250,14 @@ def _append(
     return first_s + shift_s + length_s * squeeze
 
 
+def _decode_after(packet: av.Packet[Any], last: int | None) -> None:
+    """Times of decoding rise across the seam: those of a segment's first pictures are counted back, and may reach before it."""
+    assert packet.dts is not None and packet.pts is not None
+    if last is not None and packet.dts <= last:
+        packet.dts = last + 1
+        packet.pts = max(packet.pts, packet.dts)
+
+
 def _moved(stamp: int, base: Fraction, origin_s: Fraction, shift_s: Fraction, squeeze: Fraction) -> int:
     if squeeze == 1:
         return stamp + round(shift_s / base)
@@ -250,9 +265,12 @@ def _moved(stamp: int, base: Fraction, origin_s: Fraction, shift_s: Fraction, sq
 
 
 def _decode_timed(packets: Iterable[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-    """``packets`` with the decoding times that Matroska does not store, counted back from the first one known."""
+    """``packets`` with the decoding times that Matroska does not store, counted back from the first one known; those that
+    have no time at all are left out (the last one, empty, ends the stream)."""
     waiting: dict[int, list[av.Packet[Any]]] = {}
     for packet in packets:
+        if packet.pts is None and packet.size:
+            continue
         if packet.pts is not None and packet.dts is None:
             waiting.setdefault(packet.stream.index, []).append(packet)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from capture.rig import ffmpeg_binary
 from processing.join import join_segments
 from processing.probe import probe
 from processing.stretch import stretched
@@ -147,3 +149,24 @@ def test_a_visit_with_a_long_pause_is_no_implausible_file(tmp_path: Path) -> Non
     info = probe(tmp_path / "out.mkv", "desk", max_hours=4, need_video=True, longest_pause_s=1798.0)
     assert info.duration_s == pytest.approx(1802.0, abs=0.1)
     assert info.fps == pytest.approx(Fraction(25), abs=0.1)
+
+
+def test_pictures_of_open_groups_are_joined_though_some_have_no_time_in_their_segment(tmp_path: Path) -> None:
+    """As many H.265 cameras send them: shown before the keyframe that they follow."""
+    film = tmp_path / "film.mp4"
+    quiet = [ffmpeg_binary(), "-loglevel", "error"]
+    coded = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=20:bframes=2"]
+    subprocess.run(
+        [*quiet, "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10:duration=8", *coded, str(film)], check=True
+    )
+    cut = ["-f", "segment", "-segment_time", "2", "-segment_format", "matroska", "-reset_timestamps", "1"]
+    cut += ["-avoid_negative_ts", "disabled", str(tmp_path / "%d.mkv")]
+    subprocess.run([*quiet, "-i", str(film), "-c:v", "copy", *cut], check=True)
+    parts = sorted(tmp_path.glob("[0-9].mkv"))
+    assert len(parts) == 4
+    join_segments(parts, tmp_path / "out.mkv", [0.0, 2.0, 4.0, 6.0])
+    with av.open(str(tmp_path / "out.mkv")) as joined:
+        seen = [float(frame.time) for frame in joined.decode(video=0)]
+    assert seen == sorted(seen)
+    assert len(seen) >= 80 - 3 * 2
+    assert max(abs(each * 10 - round(each * 10)) for each in seen) < 0.05, "each at its time"
