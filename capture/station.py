@@ -515,6 +515,8 @@ class Station:
             self._spool.let_go(session.local)
         self._session = None
         self._problem = problem or self._problem
+        if isinstance(problem, DiskFull):
+            self._space.hurry()
         self._uploader.wake()
         if not self._ended.is_set():
             self._watch()
