@@ -12,11 +12,11 @@ from typing import Any
 import av
 import numpy as np
 
-from config.errors import Truncated
-from processing.media import failure, open_media
+from processing.media import failure
+from processing.parts import CUT_SHORT, opened
+from processing.rejoin import are_alike, rejoin
 from processing.stretch import Sound, stretched
 
-_CUT_SHORT = (av.error.InvalidDataError, av.error.EOFError)
 _CLOCK_TOLERANCE_S = Fraction(1, 4)
 _ROUNDING_S = Fraction(2, 1000)
 # A seam that is off by less stays as it is. Sound may be stretched to meet its time up to the second figure; beyond it
@@ -43,7 +43,8 @@ def join_segments(
     ``starts_s[0]`` the file's time 0 lies: a camera's first picture may come late.
 
     One part alone is copied byte for byte. FLAC segments are decoded and coded again, which loses nothing and is
-    the only way to number their frames through; everything else is copied packet by packet. Raises Truncated for a
+    the only way to number their frames through; everything else is copied packet by packet, but
+    for a camera that came back with another size: see :mod:`processing.rejoin`. Raises Truncated for a
     segment that cannot be opened, ChildFailed when the container refuses the stream, DiskFull.
     """
     if not parts:
@@ -59,31 +60,21 @@ def join_segments(
             if is_flac:
                 _join_flac(parts, starts_s, lasts_s, sink)
                 return 0.0
+            if not are_alike(parts):
+                return rejoin(parts, starts_s, lasts_s, sink)
             return _join_packets(parts, starts_s, lasts_s, sink)
     except av.error.FFmpegError as error:
         raise failure("join", 1, str(error), out.parent) from error
 
 
-@contextlib.contextmanager
-def _segment(path: Path) -> Iterator[av.container.InputContainer]:
-    try:
-        source = open_media(path)
-    except av.error.InvalidDataError as error:
-        raise Truncated(name=path.name, detail=str(error)) from error
-    with source:
-        if not source.streams:
-            raise Truncated(name=path.name, detail="no stream")
-        yield source
-
-
 def _codec(path: Path) -> str:
-    with _segment(path) as source:
+    with opened(path) as source:
         context = source.streams[0].codec_context
         return context.name if context else ""
 
 
 def _origin_s(path: Path) -> float:
-    with _segment(path) as source:
+    with opened(path) as source:
         return (source.start_time or 0) / av.time_base
 
 
@@ -96,7 +87,7 @@ def _join_flac(
     out: av.AudioStream | None = None
     written = 0
     for number, part in enumerate(parts):
-        with _segment(part) as source:
+        with opened(part) as source:
             stream = source.streams.audio[0]
             if out is None:
                 out = sink.add_stream("flac", rate=stream.rate)
@@ -126,7 +117,7 @@ def _decoded(source: av.container.InputContainer, out: av.AudioStream) -> Sound:
     )
     convert = None if same else av.AudioResampler(format=form, layout=layout, rate=out.rate)
     blocks: list[Sound] = []
-    with contextlib.suppress(*_CUT_SHORT):
+    with contextlib.suppress(*CUT_SHORT):
         for frame in source.decode(stream):
             for ready in [frame] if convert is None else convert.resample(frame):
                 blocks.append(ready.to_ndarray().reshape(-1, target.channels))
@@ -168,7 +159,7 @@ def _join_packets(
     first_origin_s, end_s = Fraction(0), Fraction(0)
     decoded: dict[int, int] = {}
     for number, part in enumerate(parts):
-        with _segment(part) as source:
+        with opened(part) as source:
             origin_s = Fraction(source.start_time or 0, av.time_base)
             if not outs:
                 outs = [sink.add_stream_from_template(stream) for stream in source.streams]
@@ -191,9 +182,9 @@ def _join_packets(
 
 def _squeeze(part: Path, late_s: Fraction) -> Fraction:
     """By how much the pictures of ``part`` have to move together for its end to be on time."""
-    with _segment(part) as source:
+    with opened(part) as source:
         times = []
-        with contextlib.suppress(*_CUT_SHORT):
+        with contextlib.suppress(*CUT_SHORT):
             times = [
                 packet.pts * packet.time_base
                 for packet in source.demux(0)
@@ -223,7 +214,7 @@ def _append(
     """
     origin_s = Fraction(source.start_time or 0, av.time_base)
     count, first_s, last_s = 0, Fraction(0), Fraction(0)
-    with contextlib.suppress(*_CUT_SHORT):
+    with contextlib.suppress(*CUT_SHORT):
         for packet in _decode_timed(source.demux()):
             if packet.pts is None or packet.time_base is None or packet.stream.index >= len(outs):
                 continue

@@ -143,6 +143,26 @@ def test_a_microphone_that_came_back_with_another_rate_is_brought_to_the_first(t
     assert int(spectrum.argmax()) == 440
 
 
+def test_a_camera_that_came_back_with_another_size_is_brought_to_the_first(tmp_path: Path) -> None:
+    sizes = ((192, 108), (320, 180), (192, 108))
+    parts = [
+        write_movie(tmp_path / f"{number}.mkv", Movie(seconds=1.0, width=width, height=height, tone_hz=0))
+        for number, (width, height) in enumerate(sizes)
+    ]
+    join_segments(parts, tmp_path / "out.mkv", [0.5, 2.0, 4.0], [None, 0.5, None])
+    with av.open(str(tmp_path / "out.mkv")) as joined:
+        seen = [(float(each.time), each.to_ndarray(format="gray")) for each in joined.decode(video=0)]
+    assert {each.shape for _, each in seen} == {(108, 192)}
+    for begin, end in ((0.0, 1.0), (1.5, 2.0), (3.5, 4.5)):
+        within = [at_s for at_s, _ in seen if begin - 0.01 <= at_s < end + 0.01]
+        assert within[0] == pytest.approx(begin, abs=0.01)
+        assert within[-1] == pytest.approx(end, abs=0.1)
+    with av.open(str(parts[1])) as source:
+        wanted = next(source.decode(video=0)).reformat(width=192, height=108).to_ndarray(format="gray")
+    got = next(picture for at_s, picture in seen if at_s >= 1.49)
+    assert np.abs(got.astype(int) - wanted.astype(int)).mean() < 6, "a picture and no rubbish"
+
+
 def test_a_visit_with_a_long_pause_is_no_implausible_file(tmp_path: Path) -> None:
     parts = [write_movie(tmp_path / f"{n}.mkv", Movie(seconds=2.0, tone_hz=0)) for n in range(2)]
     join_segments(parts, tmp_path / "out.mkv", [0.0, 1800.0])
