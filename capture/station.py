@@ -23,6 +23,7 @@ from capture.heartbeat import Heartbeat
 from capture.inputs import Inputs
 from capture.light_watch import LightWatch
 from capture.login import Login
+from capture.presence import Presence
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
 from capture.running import Chapter, Running
@@ -71,6 +72,7 @@ class Station:
         self._sound = SoundWatch(rig)
         self._space = SpaceWatch(rig, settings)
         self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.listen)
+        self._presence = Presence(rig.inputs)
         self._spool = Spool(self._home)
         self._login = Login(settings)
         self._desk = Desk(settings, self._login)
@@ -99,17 +101,27 @@ class Station:
         self._desk.stop()
         self._uploader.stop()
         self._inputs.close()
+        self._presence.close()
         self._spool.shut()
 
     def _watch(self) -> None:
         """Pictures and levels while nothing is recorded; none where a session died in its privacy pause, until a person
         has said what becomes of it."""
         if any(each.paused for each in self._spool.interrupted()):
-            self.preview.cover()
+            self._cover()
             self._inputs.watch(paused=True)
         else:
-            self.preview.uncover()
+            self._uncover()
             self._inputs.watch()
+
+    def _cover(self) -> None:
+        """Nobody is to be seen; only whether the devices are there."""
+        self.preview.cover()
+        self._presence.watch()
+
+    def _uncover(self) -> None:
+        self._presence.rest()
+        self.preview.uncover()
 
     # What a person does.
 
@@ -209,7 +221,7 @@ class Station:
             session = self._running()
             if session.paused_since_s is None:
                 session.paused_since_s = session.at_s
-                self.preview.cover()
+                self._cover()
                 try:
                     # First: a station that dies while its devices end is to go on paused.
                     self._note("pause", {"on": True})
@@ -220,7 +232,7 @@ class Station:
         with self._lock:
             session = self._running()
             if session.paused_since_s is not None:
-                self.preview.uncover()
+                self._uncover()
                 self._inputs.resume()
                 session.paused_since_s = None
                 self._note("pause", {"on": False})
@@ -366,6 +378,7 @@ class Station:
             "roles": {each.name: each.role for each in self._rig.inputs},
             "kinds": {each.name: each.kind for each in self._rig.inputs},
             "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
+            "absent": list(self._presence.absent),
             "pictures": self.preview.numbers(),
             "measures_light": self._rig.light is not None,
             "light": self._light.newest,
@@ -482,9 +495,9 @@ class Station:
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
         if paused:
-            self.preview.cover()
+            self._cover()
         else:
-            self.preview.uncover()
+            self._uncover()
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:

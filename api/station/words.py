@@ -29,7 +29,8 @@ def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo, core_url
         ],
         "role_check": _role_check(snapshot, words),
         "inputs": {
-            name: words.text(f"station.input.{each['state']}") for name, each in snapshot["inputs"].items()
+            name: words.text(f"station.input.{'absent' if name in snapshot['absent'] else each['state']}")
+            for name, each in snapshot["inputs"].items()
         },
         "today": {visit["id"]: _visit(visit, words, zone, core_url) for visit in snapshot["today"]},
         "told_at_text": words.text("station.told_at", time=_clock(snapshot["today_told_at"], zone) or "–"),

@@ -25,6 +25,7 @@ def snapshot(**changed: Any) -> dict[str, Any]:
         "roles": {name: role for name, (_, role) in NAMES.items()},
         "kinds": {name: kind for name, (kind, _) in NAMES.items()},
         "inputs": {name: {"state": "watching"} for name in NAMES},
+        "absent": [],
         "sound_alarms": [],
         "role_check": None,
         "measures_light": False,
@@ -49,6 +50,7 @@ def away(*names: str) -> dict[str, Any]:
         ({"inputs": away("desk")}, "input_missing"),
         ({"inputs": away("desk"), "session": SESSION}, "input_away"),
         ({"inputs": away(*NAMES), "session": SESSION}, "nothing_recorded"),
+        ({"absent": ["desk"], "state": "paused", "session": SESSION}, "paused_away"),
         ({"login": {"name": "", "needed": True}}, "login_first"),
         ({"login": {"name": "", "needed": True}, "today": [{"id": "c"}]}, "login_needed"),
         ({"sound_alarms": [{"code": "dead", "microphone": "expert"}], "interrupted": [{}]}, "interrupted"),
@@ -95,7 +97,15 @@ def test_nobody_is_told_that_it_records_while_nothing_is_recorded() -> None:
 
 
 def test_every_line_has_words_in_both_languages() -> None:
-    codes = ("input_missing", "input_away", "nothing_recorded", "login_first", "login_needed", "base_key")
+    codes = (
+        "input_missing",
+        "input_away",
+        "nothing_recorded",
+        "login_first",
+        "login_needed",
+        "base_key",
+        "paused_away",
+    )
     for language in LANGUAGES:
         assert all(f"station.health.{code}" in load_messages(language) for code in codes)
 
