@@ -15,8 +15,9 @@ from rich.table import Table
 from api.messages import LANGUAGES, load_messages
 from config.errors import YianError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# A colon on both sides of a word, as in what ffmpeg says, is no picture of it.
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def both(key: str, **data: object) -> str:

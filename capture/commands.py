@@ -120,7 +120,8 @@ def _video_codec(camera: Camera, segment_s: float, stamps: str, plan: Plan) -> l
     encoder = ["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
     # Exactly the source's frames, none doubled or dropped to make the rate even, each at the source's own time.
     timing = ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
-    keyframes = ["-force_key_frames", f"expr:gte(t,n_forced*{segment_s:g})"]
+    # Counted from the last one: of a camera whose stamps jump ahead every picture would become a keyframe, and a segment.
+    keyframes = ["-force_key_frames", f"expr:isnan(prev_forced_t)+gte(t,prev_forced_t+{segment_s:g})"]
     told = ["-stats_enc_pre", stamps, "-stats_enc_pre_fmt", "{t}"] if has_stamps(camera, plan) else []
     return [*size, *encoder, *timing, *keyframes, *told]
 

@@ -16,6 +16,7 @@ WAITING_LONG_S = 3 * 24 * 3600.0
 # What the core calls it.
 _AT_THE_CORE = {
     "input_away": "input-died",
+    "paused_away": "input-died",
     "input_missing": "input-died",
     "nothing_recorded": "input-died",
     "base_key": "upload-refused",
@@ -85,6 +86,8 @@ def _away_code(snapshot: Mapping[str, Any], away: list[str]) -> str:
 
 
 def _warning(snapshot: Mapping[str, Any]) -> Health:
+    if snapshot["absent"]:
+        return Health("warn", "paused_away", {"names": snapshot["absent"]})
     if snapshot["login"]["needed"]:
         return Health("warn", "login_needed" if snapshot["today"] else "login_first", {})
     light = snapshot["light"]

@@ -97,9 +97,10 @@ class Inputs:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def watch(self) -> None:
-        """Pictures and sound only, nothing is recorded. Returns at once. Raises FfmpegMissing."""
-        self._begin(Job(None, self._segment_s, time.monotonic()))
+    def watch(self, *, paused: bool = False) -> None:
+        """Pictures and sound only, nothing is recorded; ``paused``: not even these before :meth:`resume`. Returns at once.
+        Raises FfmpegMissing."""
+        self._begin(Job(None, self._segment_s, time.monotonic()), paused=paused)
 
     def record(
         self,

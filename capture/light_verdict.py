@@ -13,7 +13,7 @@ Source = Literal["camera", "sensor", "spectrum", "certificate", "none"]
 # Why a reading got its verdict; the words are in the message catalogue under light.reason.<code>.
 Reason = Literal[
     "in_limits", "near_limit", "too_dim", "too_bright", "too_warm", "too_cool", "too_green", "too_pink",
-    "poor_rendering", "needs_certificate", "not_measured", "uncalibrated", "no_card", "clipped", "too_dark", "uneven",
+    "poor_rendering", "needs_certificate", "not_measured", "no_picture", "uncalibrated", "no_card", "clipped", "too_dark", "uneven",
     "mixed_light", "unsteady", "not_white", "contradiction", "other_light", "out_of_date", "undated",
     "not_locked", "sensor_silent", "sensor_garbage", "bad_spectrum",
 ]  # fmt: skip

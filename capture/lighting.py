@@ -121,10 +121,12 @@ def _camera(
     frames: NDArray[np.uint8] | None, light: Light, locked: bool | None, table: Table
 ) -> CameraReading | None:
     reason: Reason
-    if frames is None:
+    if frames is None and not light.camera:
         return None
     try:
-        if light.calibration is None:
+        if frames is None:
+            reason = "no_picture"
+        elif light.calibration is None:
             reason = "uncalibrated"
         elif locked is False:
             reason = "not_locked"

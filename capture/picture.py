@@ -22,6 +22,7 @@ MAINS_LIGHT_HZ = 100.0
 USUAL_FPS = (15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 FLICKER_SHARE = 0.01  # of the mean brightness
 FLICKER_OVER_REST = 12.0
+_TIME = re.compile(rb"pts_time: *(-?[0-9.]+)")
 _STREAM = re.compile(rb"Stream #0:\d+.*?Video: .*?, (\d{2,5})x(\d{2,5})")
 
 Frames = NDArray[np.uint8]
@@ -29,7 +30,8 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """``frames`` (n, 54, 96) luma; ``width`` and ``height`` as recorded; ``fps`` counted."""
+    """``frames`` (n, 54, 96) luma; ``width`` and ``height`` as recorded; ``fps`` between the first picture and the last: a
+    camera that is copied begins with its next keyframe, which may take seconds."""
 
     width: int
     height: int
@@ -77,16 +79,16 @@ class Picture:
         return bool(strong and strength > FLICKER_OVER_REST * float(np.median(amplitude[rest])))
 
 
-def look(name: str, files: list[Path], duration_s: float) -> Picture:
+def look(name: str, files: list[Path]) -> Picture:
     """Decode the segments of camera ``name``. Raises DeviceFailed when they cannot be, FfmpegMissing."""
-    frames, size = [], (0, 0)
+    frames, size, steps, span_s = [], (0, 0), 0, 0.0
     for path in files:
         command = [ffmpeg_binary(), "-hide_banner", "-nostdin", "-nostats", "-i", str(path), "-map", "0:v:0"]
         command += [
             "-fps_mode",
             "passthrough",
             "-vf",
-            f"scale={SIZE[0]}:{SIZE[1]}:flags=neighbor,format=gray",
+            f"scale={SIZE[0]}:{SIZE[1]}:flags=neighbor,format=gray,showinfo=checksum=0",
         ]
         try:
             done = subprocess.run(
@@ -100,7 +102,12 @@ def look(name: str, files: list[Path], duration_s: float) -> Picture:
         )
         found = _STREAM.search(done.stderr)
         size = (int(found[1]), int(found[2])) if found else size
+        times_s = [float(each) for each in _TIME.findall(done.stderr)]
+        steps, span_s = (
+            steps + max(0, len(times_s) - 1),
+            span_s + (times_s[-1] - times_s[0] if times_s else 0.0),
+        )
     shown = np.concatenate(frames) if frames else np.zeros((0, SIZE[1], SIZE[0]), np.uint8)
     if not len(shown):
         raise DeviceFailed(input=name, detail="no picture")
-    return Picture(*size, len(shown) / duration_s if duration_s > 0 else 0.0, shown)
+    return Picture(*size, steps / span_s if span_s > 0 else 0.0, shown)

@@ -23,16 +23,25 @@ class Preview:
         self._lock = threading.RLock()
         self._pictures: dict[str, deque[tuple[float, bytes]]] = {}
         self._numbers: dict[str, int] = {}
+        self._covered = False
 
     def take(self, camera: str, jpeg: bytes) -> None:
         with self._lock:
+            if self._covered:
+                return
             self._pictures.setdefault(camera, deque(maxlen=KEPT)).append((time.monotonic(), jpeg))
             self._numbers[camera] = self._numbers.get(camera, 0) + 1
 
-    def clear(self) -> None:
-        """Forget every picture: nobody is to be seen any more."""
+    def cover(self) -> None:
+        """Forget every picture, and take none, also of those still on their way: nobody is to be seen any more."""
         with self._lock:
+            self._covered = True
             self._pictures.clear()
+
+    def uncover(self) -> None:
+        """Take pictures again."""
+        with self._lock:
+            self._covered = False
 
     def newest(self, camera: str) -> bytes | None:
         """The last JPEG, unless it is too old to be called live."""

@@ -87,6 +87,11 @@ class Records:
         )
         return {consultation for (consultation,) in rows}
 
+    def begun(self) -> set[str]:
+        """The consultations of which this station has ever begun a session, whatever became of it."""
+        rows = self._journal.run("select distinct consultation from station_session")
+        return {consultation for (consultation,) in rows}
+
     def refusal(self, local: str) -> YianError | None:
         """Why the core does not want the session, where it does not."""
         (problem,) = self._journal.run("select problem from station_session where local = ?", local)[0]

@@ -23,6 +23,7 @@ from capture.heartbeat import Heartbeat
 from capture.inputs import Inputs
 from capture.light_watch import LightWatch
 from capture.login import Login
+from capture.presence import Presence
 from capture.preview import Preview
 from capture.rig import Camera, Microphone, Rig
 from capture.running import Chapter, Running
@@ -71,6 +72,7 @@ class Station:
         self._sound = SoundWatch(rig)
         self._space = SpaceWatch(rig, settings)
         self._inputs = Inputs(rig, settings.capture, self.preview.take, self._sound.listen)
+        self._presence = Presence(rig.inputs)
         self._spool = Spool(self._home)
         self._login = Login(settings)
         self._desk = Desk(settings, self._login)
@@ -99,14 +101,27 @@ class Station:
         self._desk.stop()
         self._uploader.stop()
         self._inputs.close()
+        self._presence.close()
         self._spool.shut()
 
     def _watch(self) -> None:
         """Pictures and levels while nothing is recorded; none where a session died in its privacy pause, until a person
         has said what becomes of it."""
-        self._inputs.watch()
         if any(each.paused for each in self._spool.interrupted()):
-            self._inputs.pause()
+            self._cover()
+            self._inputs.watch(paused=True)
+        else:
+            self._uncover()
+            self._inputs.watch()
+
+    def _cover(self) -> None:
+        """Nobody is to be seen; only whether the devices are there."""
+        self.preview.cover()
+        self._presence.watch()
+
+    def _uncover(self) -> None:
+        self._presence.rest()
+        self.preview.uncover()
 
     # What a person does.
 
@@ -130,12 +145,12 @@ class Station:
         with contextlib.suppress(YianError):
             self.today.refresh()
 
-    def _start(self, consultation: str, override: str = "") -> str:
+    def _start(self, consultation: str, override: str = "", *, by_plan: bool = False) -> str:
         with self._lock:
             if self._session is not None:
                 raise NotReady(reason="busy")
             visit = self._permitted(consultation)
-            planned_s = self._planned_s(visit)
+            planned_s = self._planned_s(visit, by_plan=by_plan)
             check_space(self._rig, planned_s, self._settings)
             doubts = self.doubts()
             if doubts and not override.strip():
@@ -184,8 +199,12 @@ class Station:
             raise ConsentMissing(consultation=consultation, purpose="record")
         return visit
 
-    def _planned_s(self, visit: Visit) -> float:
-        return 60 * (visit.planned_minutes or self._settings.capture.planned_minutes)
+    def _planned_s(self, visit: Visit, *, by_plan: bool = False) -> float:
+        """How long from now. What a person begins has its whole length, however late; what begins by itself ends as planned,
+        for nobody may be there to see that the next patient has come."""
+        left_s = (self._timetable.end(visit) - datetime.now(UTC)).total_seconds()
+        length_s = self._timetable.length(visit).total_seconds()
+        return left_s if by_plan else max(length_s, left_s) if visit.automatic else length_s
 
     def close_interrupted(self, local: str) -> None:
         """Nothing more will come of a session whose station died: it is uploaded as it is."""
@@ -201,15 +220,19 @@ class Station:
         with self._lock:
             session = self._running()
             if session.paused_since_s is None:
-                self._inputs.pause()
-                self.preview.clear()
                 session.paused_since_s = session.at_s
-                self._note("pause", {"on": True})
+                self._cover()
+                try:
+                    # First: a station that dies while its devices end is to go on paused.
+                    self._note("pause", {"on": True})
+                finally:
+                    self._inputs.pause()
 
     def resume(self) -> None:
         with self._lock:
             session = self._running()
             if session.paused_since_s is not None:
+                self._uncover()
                 self._inputs.resume()
                 session.paused_since_s = None
                 self._note("pause", {"on": False})
@@ -355,6 +378,7 @@ class Station:
             "roles": {each.name: each.role for each in self._rig.inputs},
             "kinds": {each.name: each.kind for each in self._rig.inputs},
             "inputs": {name: asdict(each) for name, each in self._inputs.states().items()},
+            "absent": list(self._presence.absent),
             "pictures": self.preview.numbers(),
             "measures_light": self._rig.light is not None,
             "light": self._light.newest,
@@ -420,8 +444,16 @@ class Station:
         self._keep_timetable()
 
     def _keep_timetable(self) -> None:
+        with self._lock:
+            running = self._session
+        if running is None and any(each.paused for each in self._spool.interrupted()):
+            return  # somebody who asked for privacy may still sit there, until a person says otherwise
         wish = self._timetable.wish(
-            self.today.visits, datetime.now(UTC), self._session.visit.id if self._session else None
+            self.today.visits,
+            datetime.now(UTC),
+            running.visit.id if running else None,
+            is_over=running is not None and running.at_s >= running.planned_s,
+            begun=self._spool.begun(),
         )
         if wish is None:
             return
@@ -430,7 +462,7 @@ class Station:
         else:
             with contextlib.suppress(NotReady, ConsentRefused, NotFound, DiskFull):
                 # Without asking the core, which may keep one waiting: this thread has other duties.
-                self._start(wish.consultation)
+                self._start(wish.consultation, by_plan=True)
 
     def _take_light(self, check: dict[str, Any]) -> dict[str, Any]:
         self._note_if_running("light", check)
@@ -462,6 +494,10 @@ class Station:
                 found = replace(found, from_s=from_s, reason="pause")
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
+        if paused:
+            self._cover()
+        else:
+            self._uncover()
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:
@@ -471,8 +507,6 @@ class Station:
         except YianError:
             self._close("not_begun")
             raise
-        if paused:
-            self.preview.clear()
 
     def _fail(self, error: YianError) -> None:
         """From a thread of the inputs, which must not wait for itself: the station's own thread ends the session."""
@@ -494,6 +528,8 @@ class Station:
             self._spool.let_go(session.local)
         self._session = None
         self._problem = problem or self._problem
+        if isinstance(problem, DiskFull):
+            self._space.hurry()
         self._uploader.wake()
         if not self._ended.is_set():
             self._watch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,31 +20,45 @@ class Wish:
 
 
 class Timetable:
-    """Asks for each automatic visit once to start and once to stop; a person who stops or starts earlier is obeyed."""
+    """What the plan asks for; a person who starts, stops or goes on is obeyed."""
 
     def __init__(self, planned_minutes: float) -> None:
         """``planned_minutes``: length of a visit that the plan does not tell."""
         self._planned_minutes = planned_minutes
         self._stopped: set[str] = set()
-        self._seen: set[str] = set()
 
-    def wish(self, visits: Sequence[Visit], now: dt.datetime, running: str | None) -> Wish | None:
-        """What to do at ``now`` (UTC) while ``running`` is recorded, or nothing."""
-        if running is not None:
-            self._seen.add(running)
+    def length(self, visit: Visit) -> dt.timedelta:
+        return dt.timedelta(minutes=visit.planned_minutes or self._planned_minutes)
+
+    def end(self, visit: Visit) -> dt.datetime:
+        return visit.scheduled_at + self.length(visit)
+
+    def wish(
+        self,
+        visits: Sequence[Visit],
+        now: dt.datetime,
+        running: str | None,
+        *,
+        is_over: bool = False,
+        begun: Collection[str] = (),
+    ) -> Wish | None:
+        """What to do at ``now`` (UTC) while ``running`` is recorded, or nothing. A session that runs is asked to stop once.
+
+        ``is_over``: the time meant for ``running`` has passed. ``begun``: what has ever been recorded, also before this
+        program was started: it is not begun again, for whoever sits there by then may be somebody else, or have paused it.
+        """
         for visit in visits:
             if not visit.automatic:
                 continue
-            begins = visit.scheduled_at
-            ends = begins + dt.timedelta(minutes=visit.planned_minutes or self._planned_minutes)
             if running == visit.id:
-                if now >= ends and visit.id not in self._stopped:
+                if is_over and visit.id not in self._stopped:
                     self._stopped.add(visit.id)
                     return Wish("stop", visit.id)
-            elif running is None and self._may_start(visit, begins, ends, now):
+            elif running is None and visit.id not in begun and self._may_start(visit, now):
                 return Wish("start", visit.id)
         return None
 
-    def _may_start(self, visit: Visit, begins: dt.datetime, ends: dt.datetime, now: dt.datetime) -> bool:
-        """Every half second until it runs: the light may be put right meanwhile. What has once run is not begun again."""
-        return visit.id not in self._seen and visit.may_record and begins <= now < min(ends, begins + LATE)
+    def _may_start(self, visit: Visit, now: dt.datetime) -> bool:
+        """Every half second until it runs: the light may be put right meanwhile."""
+        begins = visit.scheduled_at
+        return visit.may_record and begins <= now < min(self.end(visit), begins + LATE)

@@ -33,6 +33,9 @@ class Visit(BaseModel):
     consent: str
     planned_minutes: float | None = None
     automatic: bool = False
+    # Why it was planned into a full half-day, and who allowed it.
+    override_reason: str | None = None
+    override_by: str | None = None
 
 
 _log = structlog.get_logger(__name__)

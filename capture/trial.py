@@ -33,6 +33,8 @@ Code = Literal[
     "no-stream",
     "format",
     "not-media",
+    "no-sound",
+    "no-picture",
     "nothing",
     "no-ffmpeg",
     "failed",
@@ -56,6 +58,7 @@ _COMPLAINTS: tuple[tuple[Code, str], ...] = (
     ("unreachable", r"refused|timed out|unreachable|No route|resolve|Name or service|-138|Network is"),
     ("permission", r"Permission denied|Operation not permitted|not authorized"),
     ("busy", r"resource busy|already in use|in use by another"),
+    ("no-picture", r"matches no streams"),
     ("not-media", r"moov atom not found|Invalid data"),
     ("missing", r"No such|not find|not found|Unknown PCM|cannot find card|Could not (?:find|enumerate)"),
     ("nothing", r"stalled|ended after|no picture|no sound"),
@@ -176,8 +179,10 @@ class _Trial(threading.Thread):
             if device.input not in ("file", "test") and duration_s < self.seconds / 2:
                 raise DeviceFailed(input=device.name, detail=f"ended after {duration_s:.1f} s")
             files = [each.path for each in self.segments]
-            judge = _judge_camera if isinstance(device, Camera) else _judge_microphone
-            problems, facts = judge(device, files, duration_s)  # type: ignore[arg-type]
+            if isinstance(device, Camera):
+                problems, facts = _judge_camera(device, files)
+            else:
+                problems, facts = _judge_microphone(device, files, duration_s)
         except DeviceFailed as error:
             problems = [explain(device, str(error.data["detail"]))]
         except FfmpegMissing:
@@ -192,7 +197,9 @@ def explain(device: Camera | Microphone, detail: str) -> Problem:
     )
     if code == "missing" and is_network(device):
         code = "unreachable"
-    source = "" if device.input == "file" else redact(device.source)
+    if code == "no-picture" and device.kind == "audio":
+        code = "no-sound"
+    source = device.name if device.input == "file" else redact(device.source)
     data: dict[str, Any] = {"source": source, "detail": detail}
     if code == "permission":
         data["group"] = "video" if device.kind == "video" else "audio"
@@ -208,10 +215,8 @@ def _who_holds(device: Camera | Microphone) -> list[str]:
     return [program for each in captures for program in holders(str(each))]
 
 
-def _judge_camera(
-    camera: Camera, files: list[Path], duration_s: float
-) -> tuple[list[Problem], dict[str, Any]]:
-    seen = look(camera.name, files, duration_s)
+def _judge_camera(camera: Camera, files: list[Path]) -> tuple[list[Problem], dict[str, Any]]:
+    seen = look(camera.name, files)
     problems: list[Problem] = []
     facts = {"width": seen.width, "height": seen.height, "fps": round(seen.fps, 2)}
     if camera.width and camera.height and (camera.width, camera.height) != (seen.width, seen.height):

@@ -27,6 +27,8 @@ from config.errors import (
     BaseKeyChanged,
     Conflict,
     ConsentRefused,
+    DatabaseUnavailable,
+    DiskFull,
     Forbidden,
     InputRejected,
     NotFound,
@@ -40,6 +42,7 @@ GREET_S = 60.0  # how often an idle uploader looks whether the core is there
 ASK_AGAIN_S = 3600.0  # how often, at last, a session that was refused or cannot go is tried again
 PATIENCE = 3  # failures after which a session lets the others go first
 DAY_S = 86_400.0
+OURS = (DiskFull, DatabaseUnavailable)  # what goes wrong on this machine
 _log = structlog.get_logger(__name__)
 
 
@@ -160,7 +163,8 @@ class Uploader:
     def _fail(self, error: YianError) -> None:
         if self._problem is None or self._problem.code != error.code:
             _log.warning("upload_waits", code=error.code)
-        self._online = not isinstance(error, Unavailable)
+        if not isinstance(error, OURS):  # these say nothing about the core
+            self._online = not isinstance(error, Unavailable)
         self._problem = error
 
     def _round(self, core: Core) -> None:

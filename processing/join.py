@@ -12,11 +12,11 @@ from typing import Any
 import av
 import numpy as np
 
-from config.errors import Truncated
-from processing.media import failure, open_media
+from processing.media import failure
+from processing.parts import CUT_SHORT, opened
+from processing.rejoin import are_alike, rejoin
 from processing.stretch import Sound, stretched
 
-_CUT_SHORT = (av.error.InvalidDataError, av.error.EOFError)
 _CLOCK_TOLERANCE_S = Fraction(1, 4)
 _ROUNDING_S = Fraction(2, 1000)
 # A seam that is off by less stays as it is. Sound may be stretched to meet its time up to the second figure; beyond it
@@ -28,71 +28,74 @@ _PICTURE_SEAM_S = Fraction(20, 1000)
 _LEAST_SQUEEZE = Fraction(1, 10)
 
 
-def join_segments(parts: Sequence[Path], out: Path, starts_s: Sequence[float] | None = None) -> float:
+def join_segments(
+    parts: Sequence[Path],
+    out: Path,
+    starts_s: Sequence[float] | None = None,
+    lasts_s: Sequence[float | None] | None = None,
+) -> float:
     """Join the segments of one track, given in order, into ``out`` (whose suffix names the container).
 
     ``starts_s``: where each lies on the clock of the recording. What is missing between two becomes silence in sound
     and a step of the time stamps in pictures; what overlaps is cut off in sound, and in pictures, each of which
     is another moment, pushed together. Without it each follows the one before, whether they start at zero or
-    carry on its clock. Returns how long after ``starts_s[0]`` the file's time 0 lies: a camera's first picture
-    may come late.
+    carry on its clock. ``lasts_s``: how much of each is kept, from its beginning; None: all. Returns how long after
+    ``starts_s[0]`` the file's time 0 lies: a camera's first picture may come late.
 
     One part alone is copied byte for byte. FLAC segments are decoded and coded again, which loses nothing and is
-    the only way to number their frames through; everything else is copied packet by packet. Raises Truncated for a
+    the only way to number their frames through; everything else is copied packet by packet, but
+    for a camera that came back with another size: see :mod:`processing.rejoin`. Raises Truncated for a
     segment that cannot be opened, ChildFailed when the container refuses the stream, DiskFull.
     """
     if not parts:
         raise ValueError("no segments to join")
-    is_flac = _codec(parts[0]) == "flac" if starts_s is not None or len(parts) > 1 else False
-    if len(parts) == 1:
+    lasts_s = lasts_s or [None] * len(parts)
+    is_whole = len(parts) == 1 and lasts_s[0] is None
+    is_flac = _codec(parts[0]) == "flac" if starts_s is not None or not is_whole else False
+    if is_whole:
         shutil.copyfile(parts[0], out)
         return _origin_s(parts[0]) if starts_s is not None and not is_flac else 0.0
     try:
         with av.open(str(out), "w", options={"fflags": "+bitexact"}) as sink:
             if is_flac:
-                _join_flac(parts, starts_s, sink)
+                _join_flac(parts, starts_s, lasts_s, sink)
                 return 0.0
-            return _join_packets(parts, starts_s, sink)
+            if not are_alike(parts):
+                return rejoin(parts, starts_s, lasts_s, sink)
+            return _join_packets(parts, starts_s, lasts_s, sink)
     except av.error.FFmpegError as error:
         raise failure("join", 1, str(error), out.parent) from error
 
 
-@contextlib.contextmanager
-def _segment(path: Path) -> Iterator[av.container.InputContainer]:
-    try:
-        source = open_media(path)
-    except av.error.InvalidDataError as error:
-        raise Truncated(name=path.name, detail=str(error)) from error
-    with source:
-        if not source.streams:
-            raise Truncated(name=path.name, detail="no stream")
-        yield source
-
-
 def _codec(path: Path) -> str:
-    with _segment(path) as source:
+    with opened(path) as source:
         context = source.streams[0].codec_context
         return context.name if context else ""
 
 
 def _origin_s(path: Path) -> float:
-    with _segment(path) as source:
+    with opened(path) as source:
         return (source.start_time or 0) / av.time_base
 
 
 def _join_flac(
-    parts: Sequence[Path], starts_s: Sequence[float] | None, sink: av.container.OutputContainer
+    parts: Sequence[Path],
+    starts_s: Sequence[float] | None,
+    lasts_s: Sequence[float | None],
+    sink: av.container.OutputContainer,
 ) -> None:
     out: av.AudioStream | None = None
     written = 0
     for number, part in enumerate(parts):
-        with _segment(part) as source:
+        with opened(part) as source:
             stream = source.streams.audio[0]
             if out is None:
                 out = sink.add_stream("flac", rate=stream.rate)
                 out.codec_context.layout = stream.codec_context.layout
                 out.codec_context.format = stream.codec_context.format
             sound = _decoded(source, out)
+        if (kept_s := lasts_s[number]) is not None:
+            sound = sound[: round(kept_s * out.rate)]
         if starts_s is not None:
             due = round((starts_s[number] - starts_s[0]) * out.rate)
             sound = _on_time(sound, due - written, out.rate)
@@ -114,7 +117,7 @@ def _decoded(source: av.container.InputContainer, out: av.AudioStream) -> Sound:
     )
     convert = None if same else av.AudioResampler(format=form, layout=layout, rate=out.rate)
     blocks: list[Sound] = []
-    with contextlib.suppress(*_CUT_SHORT):
+    with contextlib.suppress(*CUT_SHORT):
         for frame in source.decode(stream):
             for ready in [frame] if convert is None else convert.resample(frame):
                 blocks.append(ready.to_ndarray().reshape(-1, target.channels))
@@ -147,12 +150,16 @@ def _frames(sound: Sound, out: av.AudioStream, first: int) -> Iterator[av.AudioF
 
 
 def _join_packets(
-    parts: Sequence[Path], starts_s: Sequence[float] | None, sink: av.container.OutputContainer
+    parts: Sequence[Path],
+    starts_s: Sequence[float] | None,
+    lasts_s: Sequence[float | None],
+    sink: av.container.OutputContainer,
 ) -> float:
     outs: list[av.stream.Stream] = []
     first_origin_s, end_s = Fraction(0), Fraction(0)
+    decoded: dict[int, int] = {}
     for number, part in enumerate(parts):
-        with _segment(part) as source:
+        with opened(part) as source:
             origin_s = Fraction(source.start_time or 0, av.time_base)
             if not outs:
                 outs = [sink.add_stream_from_template(stream) for stream in source.streams]
@@ -169,15 +176,15 @@ def _join_packets(
                 seamless = not number or late_s <= _PICTURE_SEAM_S
                 shift_s = (end_s if seamless else end_s + late_s) - origin_s
                 squeeze = _squeeze(part, late_s) if number and late_s < -_PICTURE_SEAM_S else Fraction(1)
-            end_s = _append(source, sink, outs, shift_s, squeeze) or end_s
+            end_s = _append(source, sink, outs, decoded, shift_s, squeeze, lasts_s[number]) or end_s
     return float(first_origin_s)
 
 
 def _squeeze(part: Path, late_s: Fraction) -> Fraction:
     """By how much the pictures of ``part`` have to move together for its end to be on time."""
-    with _segment(part) as source:
+    with opened(part) as source:
         times = []
-        with contextlib.suppress(*_CUT_SHORT):
+        with contextlib.suppress(*CUT_SHORT):
             times = [
                 packet.pts * packet.time_base
                 for packet in source.demux(0)
@@ -191,22 +198,29 @@ def _append(
     source: av.container.InputContainer,
     sink: av.container.OutputContainer,
     outs: Sequence[av.stream.Stream],
+    decoded: dict[int, int],
     shift_s: Fraction,
     squeeze: Fraction,
+    lasts_s: float | None,
 ) -> Fraction | None:
-    """Copy every packet of ``source``, ``shift_s`` later; returns where its first stream now ends, in seconds.
+    """Copy every packet of ``source`` in its first ``lasts_s``, ``shift_s`` later; returns where its first stream now ends, in seconds.
 
     The end is the number of frames over the frame rate where these agree with the time stamps: Matroska rounds
     stamps to milliseconds, and 900 roundings an hour would drift against the sound. ``squeeze`` below 1 moves the
-    pictures together towards the first one.
+    pictures together towards the first one. ``decoded``: the last decoding time by stream, which is kept up to date.
+
+    A picture that is shown before the keyframe it follows (an open group of pictures) has no time in a segment that begins
+    with that keyframe: Matroska writes none below 0. Such are left out; nothing else refers to them.
     """
     origin_s = Fraction(source.start_time or 0, av.time_base)
     count, first_s, last_s = 0, Fraction(0), Fraction(0)
-    with contextlib.suppress(*_CUT_SHORT):
+    with contextlib.suppress(*CUT_SHORT):
         for packet in _decode_timed(source.demux()):
             if packet.pts is None or packet.time_base is None or packet.stream.index >= len(outs):
                 continue
             start_s = packet.pts * packet.time_base
+            if lasts_s is not None and start_s >= lasts_s:
+                break  # what comes later to be decoded may need this one
             if packet.stream.index == 0:
                 first_s = start_s if count == 0 else min(first_s, start_s)
                 last_s = max(last_s, start_s + (packet.duration or 0) * packet.time_base)
@@ -214,6 +228,8 @@ def _append(
             packet.pts = _moved(packet.pts, packet.time_base, origin_s, shift_s, squeeze)
             if packet.dts is not None:
                 packet.dts = _moved(packet.dts, packet.time_base, origin_s, shift_s, squeeze)
+                _decode_after(packet, decoded.get(packet.stream.index))
+                decoded[packet.stream.index] = packet.dts
             packet.stream = outs[packet.stream.index]
             sink.mux(packet)
     if not count:
@@ -225,6 +241,14 @@ def _append(
     return first_s + shift_s + length_s * squeeze
 
 
+def _decode_after(packet: av.Packet[Any], last: int | None) -> None:
+    """Times of decoding rise across the seam: those of a segment's first pictures are counted back, and may reach before it."""
+    assert packet.dts is not None and packet.pts is not None
+    if last is not None and packet.dts <= last:
+        packet.dts = last + 1
+        packet.pts = max(packet.pts, packet.dts)
+
+
 def _moved(stamp: int, base: Fraction, origin_s: Fraction, shift_s: Fraction, squeeze: Fraction) -> int:
     if squeeze == 1:
         return stamp + round(shift_s / base)
@@ -232,9 +256,12 @@ def _moved(stamp: int, base: Fraction, origin_s: Fraction, shift_s: Fraction, sq
 
 
 def _decode_timed(packets: Iterable[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-    """``packets`` with the decoding times that Matroska does not store, counted back from the first one known."""
+    """``packets`` with the decoding times that Matroska does not store, counted back from the first one known; those that
+    have no time at all are left out (the last one, empty, ends the stream)."""
     waiting: dict[int, list[av.Packet[Any]]] = {}
     for packet in packets:
+        if packet.pts is None and packet.size:
+            continue
         if packet.pts is not None and packet.dts is None:
             waiting.setdefault(packet.stream.index, []).append(packet)
             continue

@@ -17,6 +17,7 @@ from archive.identity import names_of, voice_secret
 from archive.models import Case, FaceTemplate, Recording, RecordingNote, Transition
 from archive.terms import State
 from config.errors import NotFound
+from processing.pauses import kept_s, pauses_of
 
 if TYPE_CHECKING:
     from processing.pipeline import Pipeline
@@ -76,27 +77,33 @@ def _recordings(session: Session, case: Case) -> list[Recording]:
 def _open_segments(pipeline: Pipeline, session: Session, case: Case, folder: Path) -> dict[str, Any]:
     """The segments of every track in order, with their places on one clock.
 
-    Each recording of a visit has a clock of its own; on the common one it begins where the one before has ended.
+    Each recording of a visit has a clock of its own; on the common one it begins where the one before has ended. What lies
+    in a privacy pause is left out, and with it a track of which nothing else was recorded.
     """
     tracks: dict[str, Any] = {}
     begin_s = 0.0
     for number, recording in enumerate(_recordings(session, case)):
         for name, told in recording.tracks.items():
             track = {"kind": told["kind"], "role": told["role"], "whole": told.get("whole", False)}
-            tracks.setdefault(name, track | {"parts": [], "starts_s": [], "ends_s": []})
+            tracks.setdefault(name, track | {"parts": [], "starts_s": [], "lasts_s": [], "ends_s": []})
             (folder / name).mkdir(parents=True, exist_ok=True)
+        pauses = pauses_of(session, recording)
         for segment in recording.segments:
             track = tracks[segment.track]
+            lasts_s = kept_s(segment.start_s, segment.duration_s, pauses)
+            if not lasts_s and segment.duration_s:
+                continue
             part = folder / segment.track / f"{number:03d}-{segment.index:06d}{_suffix(track)}"
             pipeline.vault.open_file(case.id, segment.key, part)
             track["parts"].append(str(part))
             track["starts_s"].append(begin_s + segment.start_s)
-            track["ends_s"].append(begin_s + segment.start_s + segment.duration_s)
+            track["lasts_s"].append(None if lasts_s == segment.duration_s else lasts_s)
+            track["ends_s"].append(begin_s + segment.start_s + lasts_s)
         begin_s = max((each for track in tracks.values() for each in track["ends_s"]), default=0.0)
     for track in tracks.values():
         gaps_s = [start - end for end, start in zip(track.pop("ends_s"), track["starts_s"][1:], strict=False)]
         track["longest_gap_s"] = max([0.0, *gaps_s])
-    return tracks
+    return {name: track for name, track in tracks.items() if track["parts"]}
 
 
 def _recording_notes(session: Session, case: Case) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def ingest(job: Job) -> Result:
         parts = [Path(part) for part in track["parts"]]
         file = f"{name}{parts[0].suffix}"
         starts_s = None if track["whole"] else track["starts_s"]
-        late_s = join_segments(parts, job.out / file, starts_s)
+        late_s = join_segments(parts, job.out / file, starts_s, track["lasts_s"])
         told[name] = {
             "kind": track["kind"],
             "role": track["role"],

@@ -132,6 +132,8 @@ function showVisits(told) {
     say(one(".visit-title", item), visit.title);
     say(one(".visit-who", item), `${visit.patient} · ${visit.expert} · ${words.kind}`);
     say(one(".visit-consent", item), words.consent);
+    say(one(".visit-override", item), words.override);
+    one(".visit-override", item).hidden = !words.override;
     button.dataset.visit = visit.id;
     button.dataset.ready = visit.may_record;
     button.setAttribute("aria-pressed", String(visit.id === chosen));
@@ -216,7 +218,9 @@ function show(told) {
   say(one("[data-told-at]"), told.words.told_at_text);
   say(one("[data-state-text]"), told.words.state);
   say(one("[data-at]"), clock(told.session?.at_s ?? 0));
-  say(one("[data-planned]"), running ? `/ ${clock(told.session.planned_s)}` : "");
+  const planned = one("[data-planned]"), over_s = running ? told.session.at_s - told.session.planned_s : 0;
+  planned.classList.toggle("over", over_s > 0);
+  say(planned, !running ? "" : over_s > 0 ? planned.dataset.over.replace("{time}", clock(over_s)) : `/ ${clock(told.session.planned_s)}`);
   say(one("[data-space]"), told.words.space);
   say(one("[data-queue]"), told.words.queue);
   showVisits(told);

@@ -29,7 +29,8 @@ def in_words(snapshot: dict[str, Any], words: Messages, zone: ZoneInfo, core_url
         ],
         "role_check": _role_check(snapshot, words),
         "inputs": {
-            name: words.text(f"station.input.{each['state']}") for name, each in snapshot["inputs"].items()
+            name: words.text(f"station.input.{'absent' if name in snapshot['absent'] else each['state']}")
+            for name, each in snapshot["inputs"].items()
         },
         "today": {visit["id"]: _visit(visit, words, zone, core_url) for visit in snapshot["today"]},
         "told_at_text": words.text("station.told_at", time=_clock(snapshot["today_told_at"], zone) or "–"),
@@ -133,8 +134,14 @@ def _visit(visit: dict[str, Any], words: Messages, zone: ZoneInfo, core_url: str
         "time": _clock(visit["scheduled_at"], zone),
         "kind": words.text(f"kind.{visit['kind']}"),
         "consent": words.text(f"station.consent.{_consent(visit)}"),
+        "override": _override(visit, words),
         "sign_url": f"{core_url.rstrip('/')}/consultations/{quote(visit['id'])}/consent",
     }
+
+
+def _override(visit: dict[str, Any], words: Messages) -> str:
+    reason, by = visit["override_reason"], visit["override_by"]
+    return words.text("today.override", reason=reason, by=by) if reason else ""
 
 
 def _consent(visit: dict[str, Any]) -> str:

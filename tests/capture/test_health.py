@@ -25,6 +25,7 @@ def snapshot(**changed: Any) -> dict[str, Any]:
         "roles": {name: role for name, (_, role) in NAMES.items()},
         "kinds": {name: kind for name, (kind, _) in NAMES.items()},
         "inputs": {name: {"state": "watching"} for name in NAMES},
+        "absent": [],
         "sound_alarms": [],
         "role_check": None,
         "measures_light": False,
@@ -49,6 +50,7 @@ def away(*names: str) -> dict[str, Any]:
         ({"inputs": away("desk")}, "input_missing"),
         ({"inputs": away("desk"), "session": SESSION}, "input_away"),
         ({"inputs": away(*NAMES), "session": SESSION}, "nothing_recorded"),
+        ({"absent": ["desk"], "state": "paused", "session": SESSION}, "paused_away"),
         ({"login": {"name": "", "needed": True}}, "login_first"),
         ({"login": {"name": "", "needed": True}, "today": [{"id": "c"}]}, "login_needed"),
         ({"sound_alarms": [{"code": "dead", "microphone": "expert"}], "interrupted": [{}]}, "interrupted"),
@@ -95,6 +97,32 @@ def test_nobody_is_told_that_it_records_while_nothing_is_recorded() -> None:
 
 
 def test_every_line_has_words_in_both_languages() -> None:
-    codes = ("input_missing", "input_away", "nothing_recorded", "login_first", "login_needed", "base_key")
+    codes = (
+        "input_missing",
+        "input_away",
+        "nothing_recorded",
+        "login_first",
+        "login_needed",
+        "base_key",
+        "paused_away",
+    )
     for language in LANGUAGES:
         assert all(f"station.health.{code}" in load_messages(language) for code in codes)
+
+
+def test_why_a_patient_was_planned_into_a_full_half_day_stands_in_the_list() -> None:
+    visit = {
+        "id": "c11",
+        "scheduled_at": "2026-11-24T01:00:00+00:00",
+        "kind": "consultation",
+        "consent": "signed",
+        "may_record": True,
+        "recorded": False,
+        "override_reason": "急腹症",
+        "override_by": "赵主任",
+    }
+    ordinary = visit | {"id": "c1", "override_reason": None, "override_by": None}
+    words = told({"today": [visit, ordinary]})["today"]
+    assert "急腹症" in words["c11"]["override"]
+    assert "赵主任" in words["c11"]["override"]
+    assert words["c1"]["override"] == ""

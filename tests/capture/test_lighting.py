@@ -154,6 +154,11 @@ def test_an_uncalibrated_camera_and_a_missing_card_region_are_indeterminate() ->
     assert check_light(encode(scene()), without, LIMITS).illuminance.reason == "no_card"
 
 
+def test_a_camera_that_is_named_but_shows_nothing_yet_is_no_reason_to_name_one() -> None:
+    found = check_light(None, Light(camera="desk", calibration=SHARP), LIMITS)
+    assert {found.illuminance.reason, found.cct.reason, found.duv.reason} == {"no_picture"}
+
+
 def test_a_sensor_judges_lux_and_leaves_the_colour_open() -> None:
     found = check_light(None, Light(lux=800.0, lux_uncertainty=0.05), LIMITS)
     assert (found.illuminance.verdict, found.illuminance.source) == ("pass", "sensor")

@@ -110,6 +110,16 @@ def test_segments_together_are_exactly_the_samples_of_the_source(tmp_path: Path,
         start += part.shape[1]
 
 
+def test_a_camera_whose_stamps_jump_ahead_is_not_cut_into_single_pictures(tmp_path: Path) -> None:
+    film = tmp_path / "jump.mkv"
+    jump = "testsrc2=size=64x64:rate=10:duration=8,setpts=PTS+gte(T\\,4)*100/TB"
+    subprocess.run([ffmpeg(), "-loglevel", "error", "-f", "lavfi", "-i", jump, str(film)], check=True)
+    _, got = run(Rig(camera=(camera(film),)), tmp_path / "out", 200.0)
+    segments = got["desk"]
+    assert len(segments) == 4
+    assert sum(len(frames(each.path)) for each in segments) == 80
+
+
 def test_a_segment_is_whole_and_hashed_when_it_is_handed_on(tmp_path: Path) -> None:
     checked = []
 

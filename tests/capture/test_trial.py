@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from api.console import both
+from capture.picture import look
 from capture.rig import Camera, Microphone, Rig, ffmpeg_binary
 from capture.trial import InputReport, explain, try_rig
 
@@ -113,6 +115,32 @@ def test_pictures_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         "small": ["size"],
     }
     assert found["small"].problems[0].data == {"wanted": "1280x720", "found": "192x108"}
+
+
+def test_pictures_are_counted_from_the_first_on_however_late_it_comes(tmp_path: Path) -> None:
+    late = made(tmp_path, "late.mkv", "testsrc2=size=192x108:rate=25,setpts=PTS+3/TB")
+    assert look("desk", [late]).fps == pytest.approx(25, abs=0.1)
+
+
+def test_a_source_without_what_is_wanted_of_it_is_told_in_our_words_and_not_in_those_of_ffmpeg(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "junk.mp4").write_bytes(b"no film at all" * 99)
+    found = tried(
+        camera("still", made(tmp_path, "voice.flac", "sine=660")),
+        camera("junk", tmp_path / "junk.mp4"),
+        microphone("mute", made(tmp_path, "mute.mkv", "testsrc2=size=64x64:rate=5")),
+    )
+    assert {name: codes(each) for name, each in found.items()} == {
+        "still": ["no-picture"],
+        "junk": ["not-media"],
+        "mute": ["no-sound"],
+    }
+    for name, each in found.items():
+        problem = each.problems[0]
+        words = both(f"rig.problem.{problem.code}", **problem.data)
+        assert name in words
+        assert "moov" not in words and "map" not in words
 
 
 def test_sound_that_cannot_be_used_is_named(tmp_path: Path) -> None:

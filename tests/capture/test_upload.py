@@ -545,3 +545,18 @@ def test_a_core_that_dies_at_any_point_of_an_upload_has_everything_once_in_the_e
     assert actions.show_case(real, people.technician, case).state is State.PROCESSING
     keys = [each.key for each in real.store.list(f"recordings/{case}")]
     assert len(keys) == len(set(keys)) == 6
+
+
+def test_a_disk_that_is_full_here_does_not_say_that_the_core_is_away(
+    core: SmallCore, tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise DiskFull(path=str(tmp_path), needed_mb=1, free_mb=0)
+
+    with uploading(station_settings(tmp_path, core.url), spool) as uploader:
+        until(lambda: uploader.status().online, "a greeting")
+        monkeypatch.setattr(uploader, "_keep_house", full)
+        uploader.wake()
+        told = until(lambda: (status := uploader.status()).problem and status, "the full disk to be noticed")
+        assert told.problem["code"] == "disk-full"
+        assert told.online

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -120,3 +121,35 @@ def test_a_pause_and_a_second_recording_leave_every_track_on_one_clock(tmp_path:
         core.settings.media,
     )
     assert probe_step(probed)["duration_s"] == pytest.approx(10.25, abs=0.05)
+
+
+def test_what_a_device_still_brought_after_the_pause_was_pressed_is_in_nothing_that_is_made_of_it(
+    tmp_path: Path, core: Core
+) -> None:
+    people = make_users(core)
+    case = make_case(core, people)
+    film = write_movie(tmp_path / "film.mkv", Movie(seconds=2.0, tone_hz=0))
+    sound = write_sound(tmp_path / "sound.flac", tone(2.0, 440.0), RATE_HZ)
+    segments: Placed = [("desk", film, 0.5, 2.0), ("desk", film, 6.0, 2.0)]
+    # The second of them was opened and closed while the device ended.
+    segments += [("expert", sound, at_s, 2.0) for at_s in (0.25, 2.25, 6.25)]
+    recording, tracks = record(core, people, case, segments, 30)
+    for number, (at_s, on) in enumerate(((1.5, True), (6.0, False), (7.25, True))):
+        actions.add_note(
+            core, people.technician, recording, id=f"p{number}", kind="pause", at_s=at_s, data={"on": on}
+        )
+    actions.complete_recording(core, people.technician, recording, tracks=tracks, seconds=10.0)
+    pipeline = Pipeline(core.settings, core.catalog, core.store, core.vault, "w")
+    place = tmp_path / "step"
+    (place / "out").mkdir(parents=True)
+    params = gather(pipeline, "ingest", case.id, place)
+    ingest(Job(place, {}, params, core.settings.speech, core.settings.vision, core.settings.media))
+    heard = read_sound(place / "out" / "expert.flac")
+    sounds = np.flatnonzero(np.abs(heard) > 0.2) / RATE_HZ + 0.25
+    assert sounds[sounds < 5].max() == pytest.approx(1.5, abs=0.01)
+    assert (sounds[sounds > 5].min(), sounds.max()) == pytest.approx((6.25, 7.25), abs=0.01)
+    with av.open(str(place / "out" / "desk.mkv")) as joined:
+        seen = [0.5 + float(frame.time) for frame in joined.decode(video=0)]
+    assert max(each for each in seen if each < 5) < 1.5
+    assert max(seen) < 7.25
+    assert len(seen) > 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from capture.rig import ffmpeg_binary
 from processing.join import join_segments
 from processing.probe import probe
 from processing.stretch import stretched
@@ -141,9 +143,50 @@ def test_a_microphone_that_came_back_with_another_rate_is_brought_to_the_first(t
     assert int(spectrum.argmax()) == 440
 
 
+def test_a_camera_that_came_back_with_another_size_is_brought_to_the_first(tmp_path: Path) -> None:
+    sizes = ((192, 108), (320, 180), (192, 108))
+    parts = [
+        write_movie(tmp_path / f"{number}.mkv", Movie(seconds=1.0, width=width, height=height, tone_hz=0))
+        for number, (width, height) in enumerate(sizes)
+    ]
+    join_segments(parts, tmp_path / "out.mkv", [0.5, 2.0, 4.0], [None, 0.5, None])
+    with av.open(str(tmp_path / "out.mkv")) as joined:
+        seen = [(float(each.time), each.to_ndarray(format="gray")) for each in joined.decode(video=0)]
+    assert {each.shape for _, each in seen} == {(108, 192)}
+    for begin, end in ((0.0, 1.0), (1.5, 2.0), (3.5, 4.5)):
+        within = [at_s for at_s, _ in seen if begin - 0.01 <= at_s < end + 0.01]
+        assert within[0] == pytest.approx(begin, abs=0.01)
+        assert within[-1] == pytest.approx(end, abs=0.1)
+    with av.open(str(parts[1])) as source:
+        wanted = next(source.decode(video=0)).reformat(width=192, height=108).to_ndarray(format="gray")
+    got = next(picture for at_s, picture in seen if at_s >= 1.49)
+    assert np.abs(got.astype(int) - wanted.astype(int)).mean() < 6, "a picture and no rubbish"
+
+
 def test_a_visit_with_a_long_pause_is_no_implausible_file(tmp_path: Path) -> None:
     parts = [write_movie(tmp_path / f"{n}.mkv", Movie(seconds=2.0, tone_hz=0)) for n in range(2)]
     join_segments(parts, tmp_path / "out.mkv", [0.0, 1800.0])
     info = probe(tmp_path / "out.mkv", "desk", max_hours=4, need_video=True, longest_pause_s=1798.0)
     assert info.duration_s == pytest.approx(1802.0, abs=0.1)
     assert info.fps == pytest.approx(Fraction(25), abs=0.1)
+
+
+def test_pictures_of_open_groups_are_joined_though_some_have_no_time_in_their_segment(tmp_path: Path) -> None:
+    """As many H.265 cameras send them: shown before the keyframe that they follow."""
+    film = tmp_path / "film.mp4"
+    quiet = [ffmpeg_binary(), "-loglevel", "error"]
+    coded = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=20:bframes=2"]
+    subprocess.run(
+        [*quiet, "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10:duration=8", *coded, str(film)], check=True
+    )
+    cut = ["-f", "segment", "-segment_time", "2", "-segment_format", "matroska", "-reset_timestamps", "1"]
+    cut += ["-avoid_negative_ts", "disabled", str(tmp_path / "%d.mkv")]
+    subprocess.run([*quiet, "-i", str(film), "-c:v", "copy", *cut], check=True)
+    parts = sorted(tmp_path.glob("[0-9].mkv"))
+    assert len(parts) == 4
+    join_segments(parts, tmp_path / "out.mkv", [0.0, 2.0, 4.0, 6.0])
+    with av.open(str(tmp_path / "out.mkv")) as joined:
+        seen = [float(frame.time) for frame in joined.decode(video=0)]
+    assert seen == sorted(seen)
+    assert len(seen) >= 80 - 3 * 2
+    assert max(abs(each * 10 - round(each * 10)) for each in seen) < 0.05, "each at its time"

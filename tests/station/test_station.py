@@ -16,6 +16,7 @@ from capture.spool import Spool
 from capture.station import Station
 from capture.today import Today
 from config.errors import ConsentMissing, ConsentRefused, ConsentWithdrawn, DiskFull, NotFound, NotReady
+from config.settings import Settings
 from tests.station.conftest import Room, until
 
 pytestmark = pytest.mark.lengthy
@@ -210,6 +211,54 @@ def test_a_session_whose_station_died_in_a_privacy_pause_goes_on_paused(room: Ro
             "expert",
             "patient",
         }
+
+
+def test_a_pause_is_noted_before_its_devices_have_ended_and_takes_no_picture_that_was_on_its_way(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room.station() as station:
+        local = station.start(room.visits["signed"], "演示")
+        until(lambda: station.preview.newest("desk"), "a picture")
+
+        def die() -> None:
+            raise SystemExit  # as a station that is killed while its devices close their files
+
+        monkeypatch.setattr(station._inputs, "pause", die)
+        with pytest.raises(SystemExit):
+            station.pause()
+        station.preview.take("desk", b"a picture of before")
+        assert station.preview.newest("desk") is None
+        station._inputs.stop()
+        station._session = None
+    with Spool(room.settings.home) as spool:
+        assert [each.paused for each in spool.interrupted() if each.local == local] == [True]
+
+
+def test_the_plan_begins_nothing_again_when_the_station_died_in_a_pause_or_after_a_stop(room: Room) -> None:
+    visit = room.visits["signed"]
+    actions.plan_room(room.core, room.people.technician, room.settings.capture.room, visit, automatic=True)
+    # As the list tells it while the core is away; one that answers has heard of the recording.
+    away = Settings(
+        home=room.settings.home,
+        capture=room.settings.capture.model_copy(update={"core_url": "http://127.0.0.1:9"}),
+    )
+    with Station(room.rig, room.settings) as station:
+        until(lambda: recorded(station), "the plan to begin")
+    # A stop by the end of the program is a stop, too.
+    with Station(room.rig, away) as station:
+        assert station.today.find(visit).automatic
+        assert station.today.find(visit).may_record
+        station.tick()
+        assert station.snapshot()["session"] is None
+        local = station.start(visit, "演示")
+        station.pause()
+        station._inputs.stop()
+        station._session = None
+    with Station(room.rig, away) as station:
+        station.tick()
+        assert station.snapshot()["session"] is None
+        assert [each["local"] for each in station.snapshot()["interrupted"]] == [local]
+        assert {each["state"] for each in station.snapshot()["inputs"].values()} == {"paused"}
 
 
 def test_a_session_does_not_go_on_when_the_patient_withdrew_at_the_core_meanwhile(room: Room) -> None:
