@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from capture.commands import is_network
 from capture.rig import Camera, Microphone
 
 EVERY_S = 1.0
@@ -17,7 +18,7 @@ _USUAL_PORT = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 def is_there(device: Camera | Microphone) -> bool:
     """A network device lets one connect (nothing is asked of it), another has its node; what cannot be told counts as there."""
-    if device.input in ("rtsp", "onvif"):
+    if is_network(device):
         return _answers(device.source)
     return device.input not in ("v4l2", "file") or Path(device.source).exists()
 
