@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import processing.tracks
 from config.settings import VisionSettings
+from processing.chains import HEADING_S
 from processing.detectors import open_detector
 from processing.faces import Detections, Look, detect_faces
 from processing.media import no_progress
@@ -99,6 +100,34 @@ def test_a_face_lost_for_a_second_stays_protected_on_the_way_between() -> None:
     track = max(link(detections(looks, 80)), key=lambda track: len(track.looks))
     for frame in range(80):
         assert covers(track, frame, face(100 + 2 * frame))
+
+
+@pytest.mark.parametrize("pace_px", [8, -8])
+def test_a_face_lost_while_it_moves_is_hidden_where_it_goes_on_at_once(pace_px: int) -> None:
+    looks = [Look(f, (face(300 + pace_px * (f - 30)),) if 20 <= f <= 40 else ()) for f in range(0, 61, 2)]
+    tracks = link(detections(looks, 61))
+    for frame in range(20 - round(HEADING_S * FPS), 41 + round(HEADING_S * FPS)):
+        going = face(300 + pace_px * (frame - 30))
+        assert any(covers(track, frame, going) for track in tracks), frame
+
+
+@pytest.mark.parametrize("beside", [(), (face(122, 126, 24, score=0.2),)])
+def test_the_way_of_a_face_that_ran_further_than_a_chain_reaches_is_hidden(beside: tuple[Row, ...]) -> None:
+    """Also where another face that is next to where it was is taken for it."""
+
+    def runs(frame: int) -> Row:
+        return face(100 + 12 * (frame - 20), size=30)
+
+    looks = [Look(f, (runs(f),) if f in (20, 24, 28) else ()) for f in range(0, 61, 4)]
+    looks[6] = replace(looks[6], boxes=looks[6].boxes + beside)
+    tracks = link(detections(looks, 61))
+    for frame in range(18, 31):
+        assert any(covers(track, frame, runs(frame)) for track in tracks), frame
+
+
+def test_who_walks_alone_leaps_nowhere() -> None:
+    looks = [Look(f, (face(100 + 7 * f),)) for f in range(0, 60, 5)]
+    assert len(link(detections(looks, 60))) == 1
 
 
 def test_weak_detections_continue_a_face_forwards_and_backwards_but_start_none() -> None:
