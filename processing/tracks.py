@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import pairwise
+from statistics import median
 from typing import Any, Literal
 
 from processing.chains import HEADING_S, Chain, Seen, chains_of, drift, nearness, predicted, same_shot
@@ -22,6 +23,9 @@ Reason = Literal[
     "default", "enrolled-expert", "marked-by-reviewer", "blur-edit", "deleted-by-reviewer", "overlap"
 ]
 
+Pans = dict[int, tuple[float, float]]
+"""By examined frame: how far, in pixels per frame, the picture moves from there."""
+
 # A face that is lost is treated as still there for this long, and as there this long before it is first seen.
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
@@ -31,6 +35,8 @@ GLIMPSE_PAUSE_S = 0.5
 # A face that is found this soon after one was lost, so many box sizes from it, may be the same that ran. What a chain goes on
 # with less near (0 to 1) to where it was heading may be another one.
 LEAP_S, LEAP_REACH, DOUBTFUL_LINK = 0.25, 2.0, 0.35
+# So many faces that are followed at the same time tell how the camera pans.
+CROWD = 5
 # What surrounds the detector's box (brow to chin): hair above, ears at the sides, chin and collar below.
 SIDE_SHARE, ABOVE_SHARE, BELOW_SHARE = 0.15, 0.25, 0.15
 # Growth of the area per second without a look, in box sizes, and its limit.
@@ -105,9 +111,14 @@ class Track:
 def link(detections: Detections) -> list[Track]:
     """Tracks of all faces, all to be blurred, numbered from 0 in order of appearance. Deterministic."""
     chains = chains_of(detections)
+    pans = _pans(chains, detections.fps)
     tracks = [
         _track(
-            chain, detections, _reach(chain[0].frame, -1, detections), _reach(chain[-1].frame, 1, detections)
+            chain,
+            detections,
+            _reach(chain[0].frame, -1, detections),
+            _reach(chain[-1].frame, 1, detections),
+            pans,
         )
         for chain in chains
     ]
@@ -119,6 +130,22 @@ def link(detections: Detections) -> list[Track]:
         key=lambda track: (track.first_frame, track.looks[0].frame, track.looks[0].box, track.last_frame)
     )
     return [replace(part, id=number) for number, part in enumerate(parts)]
+
+
+def _pans(chains: Iterable[Chain], fps: float) -> Pans:
+    """Where faces go from each examined frame when many are followed: with the camera's pan, or nowhere in common."""
+    ways: dict[int, list[tuple[float, float]]] = {}
+    for chain in chains:
+        for before, after in pairwise(chain):
+            frames = after.frame - before.frame
+            if frames <= LEAP_S * fps:
+                (ax, ay), (bx, by) = centre(before.box), centre(after.box)
+                ways.setdefault(before.frame, []).append(((bx - ax) / frames, (by - ay) / frames))
+    return {
+        frame: (median(x for x, _ in each), median(y for _, y in each))
+        for frame, each in ways.items()
+        if len(each) >= CROWD
+    }
 
 
 def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
@@ -203,14 +230,14 @@ def _without_pauses(chain: Chain, longest_frames: float) -> Iterator[Chain]:
     yield part
 
 
-def _track(chain: Chain, detections: Detections, first: int, last: int) -> Track:
-    knots = _held(chain[::-1], first, detections)[::-1] if first < chain[0].frame else []
+def _track(chain: Chain, detections: Detections, first: int, last: int, pans: Pans | None = None) -> Track:
+    knots = _held(chain[::-1], first, detections, pans or {})[::-1] if first < chain[0].frame else []
     for seen, following in zip(chain, [*chain[1:], None], strict=True):
         knots.append(Knot(seen.frame, _head(seen.box, 0.0, detections)))
         if following is not None and following.frame - seen.frame > 1:
             knots.append(_midway(seen, following, detections))
     if last > chain[-1].frame:
-        knots += _held(chain, last, detections)
+        knots += _held(chain, last, detections, pans or {})
     return Track(0, first, last, tuple(chain), tuple(knots))
 
 
@@ -226,15 +253,13 @@ def _reach(frame: int, direction: int, detections: Detections) -> int:
     return min(detections.frames - 1, frame + hold, end + across)
 
 
-def _held(chain: Sequence[Seen], frame: int, detections: Detections) -> list[Knot]:
+def _held(chain: Sequence[Seen], frame: int, detections: Detections, pans: Pans) -> list[Knot]:
     """The area after a face is lost, until ``frame``: where it was and where it was heading, in one; a cut ends the heading.
 
     Most of the way is in it by the time for which a heading is believed, not only in the end.
     """
     last = chain[-1]
-    dx = dy = 0.0
-    if same_shot(detections.cuts, frame, last.frame):
-        dx, dy = drift(chain, frame, detections.fps)
+    dx, dy = _heading(chain, frame, detections, pans)
     way = max(abs(dx), abs(dy)) / max(size_of(last.box), 1e-6)
     unknown = 1.0 - HEADING_KNOWN * min(1.0, way)
 
@@ -251,6 +276,18 @@ def _held(chain: Sequence[Seen], frame: int, detections: Detections) -> list[Kno
         at(last.frame + (heading_frames if frame > last.frame else -heading_frames), share),
         at(frame, 1.0),
     ]
+
+
+def _heading(chain: Sequence[Seen], frame: int, detections: Detections, pans: Pans) -> tuple[float, float]:
+    """How far the last face of ``chain`` goes until ``frame``; where everybody does when it was not seen shortly before."""
+    last, memory = chain[-1], HEADING_S * detections.fps
+    if not same_shot(detections.cuts, frame, last.frame):
+        return 0.0, 0.0
+    if len(chain) > 1 and abs(last.frame - chain[-2].frame) <= memory:
+        return drift(chain, frame, detections.fps)
+    x, y = pans.get(last.frame, (0.0, 0.0))
+    frames = max(-memory, min(memory, frame - last.frame))
+    return x * frames, y * frames
 
 
 def _midway(a: Seen, b: Seen, detections: Detections) -> Knot:

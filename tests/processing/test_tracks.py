@@ -125,6 +125,22 @@ def test_the_way_of_a_face_that_ran_further_than_a_chain_reaches_is_hidden(besid
         assert any(covers(track, frame, runs(frame)) for track in tracks), frame
 
 
+@pytest.mark.parametrize("others", [2, 6])
+def test_who_is_seen_once_in_a_panned_crowd_goes_with_it(others: int) -> None:
+    def at(frame: int, place: int) -> Row:
+        return face(40 + 90 * place + 4 * (frame - 20), 40 if place % 2 else 200, size=20)
+
+    looks = [Look(f, tuple(at(f, place) for place in range(others))) for f in range(0, 41, 4)]
+    once = face(500, 300, size=20)
+    looks[5] = replace(looks[5], boxes=(*looks[5].boxes, once))
+    tracks = link(detections(looks, 41))
+    goes = [
+        any(covers(track, f, face(500 + 4 * (f - 20), 300, size=20)) for track in tracks)
+        for f in range(13, 28)
+    ]
+    assert all(goes) == (others > 2)
+
+
 def test_who_walks_alone_leaps_nowhere() -> None:
     looks = [Look(f, (face(100 + 7 * f),)) for f in range(0, 60, 5)]
     assert len(link(detections(looks, 60))) == 1
