@@ -15,8 +15,9 @@ from statistics import median
 from typing import Any, Literal
 
 from processing.chains import HEADING_S, Chain, Seen, chains_of, drift, nearness, predicted, same_shot
+from processing.detectors import SURE_SCORE
 from processing.faces import Detections, Look
-from processing.geometry import Box, centre, moved, overlap, size_of, union
+from processing.geometry import Box, area_of, centre, moved, overlap, shared_area, size_of, union
 
 Decision = Literal["blur", "keep", "delete"]
 Reason = Literal[
@@ -29,7 +30,8 @@ Pans = dict[int, tuple[float, float]]
 # A face that is lost is treated as still there for this long, and as there this long before it is first seen.
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
-CUT_HOLD_S = 0.25
+# Nothing is held where a face is surely seen right on the other side: over this share of the place.
+CUT_HOLD_S, COVERED_SHARE = 0.25, 0.5
 # A thing that was doubted and is doubted again this soon is hidden in between; later it is taken for another one.
 GLIMPSE_PAUSE_S = 0.5
 # A face that is found this soon after one was lost, so many box sizes from it, may be the same that ran. What a chain goes on
@@ -116,8 +118,8 @@ def link(detections: Detections) -> list[Track]:
         _track(
             chain,
             detections,
-            _reach(chain[0].frame, -1, detections),
-            _reach(chain[-1].frame, 1, detections),
+            _reach(chain[0], -1, detections),
+            _reach(chain[-1], 1, detections),
             pans,
         )
         for chain in chains
@@ -157,7 +159,7 @@ def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
     for before, expected, after in _links(chain, detections.fps):
         if max(overlap(before.box, after.box), overlap(expected, after.box)) < JUMP_IOU:
             place = Knot(before.frame, _head(before.box, 0.0, detections))
-            yield Track(0, before.frame, _reach(before.frame, 1, detections), (before,), (place,))
+            yield Track(0, before.frame, _reach(before, 1, detections), (before,), (place,))
 
 
 def _links(chain: Chain, fps: float) -> Iterator[tuple[Seen, Box, Seen]]:
@@ -214,8 +216,8 @@ def _glimpses(chains: Iterable[Chain], detections: Detections) -> Iterator[Track
             yield _track(
                 seen,
                 detections,
-                max(first, _reach(seen[0].frame, -1, detections)),
-                min(last, _reach(seen[-1].frame, 1, detections)),
+                max(first, _reach(seen[0], -1, detections)),
+                min(last, _reach(seen[-1], 1, detections)),
             )
 
 
@@ -241,16 +243,32 @@ def _track(chain: Chain, detections: Detections, first: int, last: int, pans: Pa
     return Track(0, first, last, tuple(chain), tuple(knots))
 
 
-def _reach(frame: int, direction: int, detections: Detections) -> int:
-    """The furthest frame a face seen in ``frame`` is protected in."""
+def _reach(seen: Seen, direction: int, detections: Detections) -> int:
+    """The furthest frame a face last seen so is protected in."""
     hold = max(1, round(HOLD_S * detections.fps))
     across = max(1, round(CUT_HOLD_S * detections.fps))
-    shot = bisect_right(detections.cuts, frame)
+    shot = bisect_right(detections.cuts, seen.frame)
     if direction < 0:
         begin = detections.cuts[shot - 1] if shot else 0
-        return max(0, frame - hold, begin - across if begin else 0)
-    end = detections.cuts[shot] - 1 if shot < len(detections.cuts) else detections.frames - 1
-    return min(detections.frames - 1, frame + hold, end + across)
+        if begin and _covered(seen.box, begin - 1, detections):
+            across = 0
+        return max(0, seen.frame - hold, begin - across if begin else 0)
+    last_shot = shot == len(detections.cuts)
+    end = detections.frames - 1 if last_shot else detections.cuts[shot] - 1
+    if not last_shot and _covered(seen.box, end + 1, detections):
+        across = 0
+    return min(detections.frames - 1, seen.frame + hold, end + across)
+
+
+def _covered(box: Box, frame: int, detections: Detections) -> bool:
+    """Whether the other side of a cut surely shows a face in this place: be it the same or another, it has its own track."""
+    at = bisect_left(detections.looks, frame, key=lambda look: look.frame)
+    if at == len(detections.looks) or detections.looks[at].frame != frame:
+        return False
+    return any(
+        score >= SURE_SCORE and shared_area(box, (x0, y0, x1, y1)) >= COVERED_SHARE * area_of(box)
+        for x0, y0, x1, y1, score in detections.looks[at].boxes
+    )
 
 
 def _held(chain: Sequence[Seen], frame: int, detections: Detections, pans: Pans) -> list[Knot]:
