@@ -13,7 +13,8 @@ from processing.geometry import Box, centre, moved, size_of
 
 # Pieces of one face are joined across gaps up to this long; a large near face turned away for 18 frames.
 GAP_S = 1.5
-_MOTION_MEMORY_S = 0.3
+# A face goes on as it did for so long; what it did for so long tells how.
+HEADING_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def _match(chains: list[Chain], found: list[Seen], fps: float) -> set[int]:
     pairs = []
     for row, chain in enumerate(chains):
         for column, seen in enumerate(found):
-            nearness = _nearness(predicted(chain, seen.frame, fps), seen.box)
-            if nearness > 0:
-                pairs.append((-nearness, row, column))
+            near = nearness(predicted(chain, seen.frame, fps), seen.box)
+            if near > 0:
+                pairs.append((-near, row, column))
     rows: set[int] = set()
     columns: set[int] = set()
     for _, row, column in sorted(pairs):
@@ -80,7 +81,7 @@ def _match(chains: list[Chain], found: list[Seen], fps: float) -> set[int]:
     return columns
 
 
-def _nearness(expected: Box, found: Box, reach: float = 0.8) -> float:
+def nearness(expected: Box, found: Box, reach: float = 0.8) -> float:
     """0 for boxes that cannot be the same face, up to 1 for equal ones: distance and size in box sizes."""
     size_a, size_b = size_of(expected), size_of(found)
     ratio = min(size_a, size_b) / max(size_a, size_b, 1e-6)
@@ -98,7 +99,7 @@ def predicted(chain: Chain, frame: int, fps: float) -> Box:
 
 def drift(chain: Sequence[Seen], frame: int, fps: float) -> tuple[float, float]:
     last = chain[-1]
-    memory = max(1.0, _MOTION_MEMORY_S * fps)
+    memory = max(1.0, HEADING_S * fps)
     # From the end, because a chain of hours is asked at every look.
     recent = takewhile(lambda seen: abs(last.frame - seen.frame) <= memory, islice(reversed(chain), 1, None))
     oldest = last
@@ -138,9 +139,9 @@ def _join(chains: list[Chain], detections: Detections) -> list[Chain]:
         end = ended[-1].frame
         within = range(bisect_right(starts, end), bisect_right(starts, end + GAP_S * detections.fps))
         for b in (b for b in within if same_shot(detections.cuts, end, starts[b])):
-            nearness = _nearness(ended[-1].box, joined[b][0].box, reach=1.2)
-            if nearness > 0:
-                pairs.append((-nearness, starts[b] - end, a, b))
+            near = nearness(ended[-1].box, joined[b][0].box, reach=1.2)
+            if near > 0:
+                pairs.append((-near, starts[b] - end, a, b))
     follower: dict[int, int] = {}
     following: set[int] = set()
     for _, _, a, b in sorted(pairs):

@@ -16,9 +16,14 @@ def size_of(box: Box) -> float:
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes."""
-    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    shared = shared_area(a, b)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     return shared / max(union, 1e-9)
+
+
+def shared_area(a: Box, b: Box) -> float:
+    """The area of what lies in both."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def area_of(box: Box) -> float:

@@ -10,7 +10,8 @@ from config.settings import VisionSettings
 from processing.detectors import iou
 from processing.frames import Picture
 from processing.geometry import Box
-from processing.recognise import DOUBT, LOOK_HEIGHT_PX, LOOK_SCORE, distance_to
+from processing.identity import DOUBT
+from processing.recognise import LOOK_HEIGHT_PX, LOOK_SCORE, distance_to
 from processing.suspects import Moment, moment_of
 from processing.tracks import Track
 

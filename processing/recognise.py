@@ -6,8 +6,7 @@ Encodings of anybody else exist in memory while they are compared: they are not 
 from __future__ import annotations
 
 import importlib.util
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
@@ -16,19 +15,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from config.errors import FaceCountWrong, MediaRejected, ModelMissing, PhotoTooPoor
 from config.settings import VisionSettings
 from processing.chains import Seen
 from processing.detectors import CenterFaceDetector
 from processing.frames import Picture8, read_pictures, video_facts
-from processing.geometry import Box
+from processing.geometry import Box, overlap
+from processing.identity import LOOKS_TOGETHER, LOOKS_WHOLE, Encoding, Identity, distance
 from processing.media import Progress
 from processing.suspects import contrast, structure
 from processing.tracks import Track
-
-Encoding = NDArray[np.float64]
 
 # A look is taken when the detector is this sure and the face this high ...
 LOOK_SCORE, LOOK_HEIGHT_PX = 0.6, 48
@@ -38,15 +35,12 @@ LOOK_SCORE, LOOK_HEIGHT_PX = 0.6, 48
 GOOD_STRUCTURE, GOOD_CONTRAST = 20.0, 8.0
 # A photograph has more to give.
 PHOTO_STRUCTURE, PHOTO_HEIGHT_PX = 40.0, 64
-# One look in so many is compared (each takes dlib about 0.13 s), never fewer or more than these; a track that nobody could be
-# recognised in for this long may have passed to another person.
+# One look in so many is compared (each takes dlib about 0.13 s), never fewer or more than these, nor fewer than a face in
+# sight is judged by; a track that nobody could be recognised in for this long may have passed to another person.
 LOOKS_NEEDED, ONE_LOOK_IN, LOOKS_AT_MOST, UNSEEN_S = 6, 8, 400, 6.0
-# Judged are the means of so many looks that follow one another: what differs from look to look falls out of them. A
-# person's lay up to 0.42 from a single picture of another moment in 46 of 49 tracks, and 0.34 to 0.41 from a photograph where
-# the looks themselves lay 0.40 to 0.56; of 16,390 pairs of strangers whose looks are good the nearest had one
-# at 0.43, by photographs 0.48. The limit is the setting's 0.42; no single look may be further away than that and
-# this doubt; and no two looks in a row may be too poor to tell.
-LOOKS_TOGETHER, DOUBT, POOR_IN_A_ROW = 3, 0.16, 2
+# From look to look a face in sight lies over itself by this much (IoU), and the next look is not later than this: the
+# talking heads and the performer of the test clips never lay less than 0.66 over, people who walk past do.
+SIGHT_IOU, SIGHT_S = 0.6, 0.25
 # A photograph's face is found at this score; a photograph is reduced to this size.
 PHOTO_SCORE, PHOTO_PX = 0.5, 640
 _TEMPLATE_BYTES = 128 * 8
@@ -78,7 +72,7 @@ def make_template(photo: Path) -> bytes:
 
 def distance_to(template: bytes, picture_rgb: Picture8, box: Box) -> float:
     """dlib distance between a template and the face at ``box`` of an (H, W, 3) picture; the encoding is dropped."""
-    return _distance(_template(template), _encode(picture_rgb, box))
+    return distance(_template(template), _encode(picture_rgb, box))
 
 
 def keep_enrolled(
@@ -96,14 +90,15 @@ def keep_enrolled(
     if not templates:
         return list(tracks)
     known = [_template(raw) for raw in templates]
-    unseen = UNSEEN_S * video_facts(video).fps
-    undecided = [track for track in tracks if track.reason == "default"]
-    candidates = {track.id: looks for track in undecided if (looks := _sure_looks(track, unseen))}
-    judges = {track_id: _Judge(known, len(looks), settings) for track_id, looks in candidates.items()}
+    fps = video_facts(video).fps
+    judges: dict[int, Identity] = {}
     due: dict[int, list[tuple[int, Box]]] = {}
-    for track_id, looks in candidates.items():
+    for track in (track for track in tracks if track.reason == "default"):
+        in_sight = _in_sight(track, fps)
+        if looks := _sure_looks(track, fps, LOOKS_WHOLE if in_sight else LOOKS_NEEDED):
+            judges[track.id] = Identity(known, len(looks), settings, in_sight=in_sight)
         for seen in looks:
-            due.setdefault(seen.frame, []).append((track_id, seen.box))
+            due.setdefault(seen.frame, []).append((track.id, seen.box))
     _compare(video, due, judges, progress)
     return [
         replace(track, decision="keep", reason="enrolled-expert")
@@ -114,7 +109,7 @@ def keep_enrolled(
 
 
 def _compare(
-    video: Path, due: dict[int, list[tuple[int, Box]]], judges: dict[int, _Judge], progress: Progress
+    video: Path, due: dict[int, list[tuple[int, Box]]], judges: dict[int, Identity], progress: Progress
 ) -> None:
     last = max(due, default=-1)
     if last < 0:
@@ -136,50 +131,6 @@ def _compare(
     progress(1.0)
 
 
-class _Judge:
-    """Weighs the looks of one track against the templates; of encodings it holds the few last ones."""
-
-    def __init__(self, templates: Iterable[Encoding], looks: int, settings: VisionSettings) -> None:
-        self._templates = list(templates)
-        self._near = settings.keep_distance
-        self._possible = [True] * len(self._templates)
-        self._last: deque[Encoding] = deque(maxlen=LOOKS_TOGETHER)
-        self._poor_in_a_row = 0
-        self._looks_left = looks
-
-    def hear(self, encoding: Encoding) -> None:
-        self._looks_left -= 1
-        self._poor_in_a_row = 0
-        self._last.append(encoding)
-        together = np.mean(self._last, axis=0)
-        for number, template in enumerate(self._templates):
-            self._possible[number] &= _distance(template, encoding) <= self._near + DOUBT
-            if len(self._last) == LOOKS_TOGETHER:
-                self._possible[number] &= _distance(template, together) <= self._near
-        self._forget_when_settled()
-
-    def pass_over(self) -> None:
-        """A look that is too poor tells nothing; where several are, somebody else may be."""
-        self._looks_left -= 1
-        self._poor_in_a_row += 1
-        if self._poor_in_a_row >= POOR_IN_A_ROW:
-            self._possible = [False] * len(self._templates)
-        self._forget_when_settled()
-
-    def _forget_when_settled(self) -> None:
-        if self.settled:
-            self._last.clear()
-
-    @property
-    def settled(self) -> bool:
-        """True when no further look can make this anybody enrolled."""
-        return not any(self._possible)
-
-    @property
-    def agrees(self) -> bool:
-        return not self.settled and self._looks_left <= 0 and len(self._last) == LOOKS_TOGETHER
-
-
 def _longest_gap(frames: Sequence[int]) -> int:
     return max(after - before for before, after in pairwise(frames))
 
@@ -189,11 +140,15 @@ def _good(grey: Picture8, box: Box, least_structure: float) -> bool:
     return structure(grey, box) >= least_structure and contrast(grey, box) >= GOOD_CONTRAST
 
 
-def _distance(template: Encoding, encoding: Encoding) -> float:
-    return float(np.linalg.norm(template - encoding))
+def _in_sight(track: Track, fps: float) -> bool:
+    """Whether the face never got lost, even for a moment in which somebody else could have taken its place."""
+    return all(
+        after.frame - before.frame <= SIGHT_S * fps and overlap(before.box, after.box) >= SIGHT_IOU
+        for before, after in pairwise(track.looks)
+    )
 
 
-def _sure_looks(track: Track, unseen_frames: float) -> list[Seen]:
+def _sure_looks(track: Track, fps: float, least: int) -> list[Seen]:
     """Looks spread over the track's whole life, the surest of each stretch; empty when they are too few."""
     sure = [
         look
@@ -201,9 +156,9 @@ def _sure_looks(track: Track, unseen_frames: float) -> list[Seen]:
         if look.score >= LOOK_SCORE and look.box[3] - look.box[1] >= LOOK_HEIGHT_PX
     ]
     marks = [track.first_frame, *(look.frame for look in sure), track.last_frame]
-    if len(sure) < LOOKS_TOGETHER or _longest_gap(marks) > unseen_frames:
+    if len(sure) < LOOKS_TOGETHER or _longest_gap(marks) > UNSEEN_S * fps:
         return []
-    stretches = min(LOOKS_AT_MOST, max(LOOKS_NEEDED, len(sure) // ONE_LOOK_IN), len(sure))
+    stretches = min(LOOKS_AT_MOST, max(least, len(sure) // ONE_LOOK_IN), len(sure))
     return [max(part, key=lambda look: look.score) for part in _split(sure, stretches)]
 
 

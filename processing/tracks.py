@@ -11,27 +11,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import pairwise
+from statistics import median
 from typing import Any, Literal
 
-from processing.chains import Chain, Seen, chains_of, drift, predicted, same_shot
+from processing.chains import HEADING_S, Chain, Seen, chains_of, drift, nearness, predicted, same_shot
+from processing.detectors import SURE_SCORE
 from processing.faces import Detections, Look
-from processing.geometry import Box, centre, moved, overlap, size_of, union
+from processing.geometry import Box, area_of, centre, moved, overlap, shared_area, size_of, union
 
 Decision = Literal["blur", "keep", "delete"]
 Reason = Literal[
     "default", "enrolled-expert", "marked-by-reviewer", "blur-edit", "deleted-by-reviewer", "overlap"
 ]
 
+Pans = dict[int, tuple[float, float]]
+"""By examined frame: how far, in pixels per frame, the picture moves from there."""
+
 # A face that is lost is treated as still there for this long, and as there this long before it is first seen.
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
-CUT_HOLD_S = 0.25
+# Nothing is held where a face is surely seen right on the other side: over this share of the place.
+CUT_HOLD_S, COVERED_SHARE = 0.25, 0.5
 # A thing that was doubted and is doubted again this soon is hidden in between; later it is taken for another one.
 GLIMPSE_PAUSE_S = 0.5
+# A face that is found this soon after one was lost, so many box sizes from it, may be the same that ran. What a chain goes on
+# with less near (0 to 1) to where it was heading may be another one.
+LEAP_S, LEAP_REACH, DOUBTFUL_LINK = 0.25, 2.0, 0.35
+# So many faces that are followed at the same time tell how the camera pans.
+CROWD = 5
 # What surrounds the detector's box (brow to chin): hair above, ears at the sides, chin and collar below.
 SIDE_SHARE, ABOVE_SHARE, BELOW_SHARE = 0.15, 0.25, 0.15
 # Growth of the area per second without a look, in box sizes, and its limit.
 GROWTH_PER_S, GROWTH_LIMIT = 0.6, 0.4
+# So many box sizes of the way a lost face is heading are hidden by the end of the time for which that is believed; and of the
+# growth in all directions whoever heads for their own size or more does not need this share.
+HEADING_REACH, HEADING_KNOWN = 1.5, 0.75
 # The head at the picture's edge: an area that comes this near (in box sizes) is stretched out to the edge.
 EDGE_SHARE = 0.35
 # Two boxes this much over each other may be mixed up from here on: the tracks are cut into parts there.
@@ -99,19 +113,41 @@ class Track:
 def link(detections: Detections) -> list[Track]:
     """Tracks of all faces, all to be blurred, numbered from 0 in order of appearance. Deterministic."""
     chains = chains_of(detections)
+    pans = _pans(chains, detections.fps)
     tracks = [
         _track(
-            chain, detections, _reach(chain[0].frame, -1, detections), _reach(chain[-1].frame, 1, detections)
+            chain,
+            detections,
+            _reach(chain[0], -1, detections),
+            _reach(chain[-1], 1, detections),
+            pans,
         )
         for chain in chains
     ]
     parts = [part for track, others in _beside(tracks) for part in _part(track, others, detections.fps)]
     parts += [place for chain in chains for place in _left_places(chain, detections)]
+    parts += _leaps(chains, detections)
     parts += _glimpses(chains, detections)
     parts.sort(
         key=lambda track: (track.first_frame, track.looks[0].frame, track.looks[0].box, track.last_frame)
     )
     return [replace(part, id=number) for number, part in enumerate(parts)]
+
+
+def _pans(chains: Iterable[Chain], fps: float) -> Pans:
+    """Where faces go from each examined frame when many are followed: with the camera's pan, or nowhere in common."""
+    ways: dict[int, list[tuple[float, float]]] = {}
+    for chain in chains:
+        for before, after in pairwise(chain):
+            frames = after.frame - before.frame
+            if frames <= LEAP_S * fps:
+                (ax, ay), (bx, by) = centre(before.box), centre(after.box)
+                ways.setdefault(before.frame, []).append(((bx - ax) / frames, (by - ay) / frames))
+    return {
+        frame: (median(x for x, _ in each), median(y for _, y in each))
+        for frame, each in ways.items()
+        if len(each) >= CROWD
+    }
 
 
 def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
@@ -120,11 +156,48 @@ def _left_places(chain: Chain, detections: Detections) -> Iterator[Track]:
     It may have stayed, unseen, while a hand beside it was taken for it: its place is held as long as a lost face's is,
     but not grown, for most often it did leave.
     """
-    for number, (before, after) in enumerate(pairwise(chain), 1):
-        expected = predicted(chain[max(0, number - RECENT_LOOKS) : number], after.frame, detections.fps)
+    for before, expected, after in _links(chain, detections.fps):
         if max(overlap(before.box, after.box), overlap(expected, after.box)) < JUMP_IOU:
             place = Knot(before.frame, _head(before.box, 0.0, detections))
-            yield Track(0, before.frame, _reach(before.frame, 1, detections), (before,), (place,))
+            yield Track(0, before.frame, _reach(before, 1, detections), (before,), (place,))
+
+
+def _links(chain: Chain, fps: float) -> Iterator[tuple[Seen, Box, Seen]]:
+    """Each look with the one before it and where that was heading."""
+    for number, (before, after) in enumerate(pairwise(chain), 1):
+        yield before, predicted(chain[max(0, number - RECENT_LOOKS) : number], after.frame, fps), after
+
+
+def _leaps(chains: Sequence[Chain], detections: Detections) -> Iterator[Track]:
+    """Tracks of their own from where a face was lost to where one was found right after, further than a chain reaches.
+
+    It may have run there: the way between is hidden, and as far again before and after. That it is the same is not believed.
+    In a crowd another one may stand where it was, or where it comes to; so links that hardly fit count as lost and found.
+    """
+    lost, found = [chain[-1] for chain in chains], [chain[0] for chain in chains]
+    linked = set()
+    for chain in chains:
+        for before, expected, after in _links(chain, detections.fps):
+            if nearness(expected, after.box) < DOUBTFUL_LINK:
+                lost.append(before)
+                found.append(after)
+                linked.add((before, after))
+    found.sort(key=lambda seen: (seen.frame, seen.box))
+    frames = [seen.frame for seen in found]
+    for before in lost:
+        soon = slice(
+            bisect_right(frames, before.frame), bisect_right(frames, before.frame + LEAP_S * detections.fps)
+        )
+        ways = [
+            (nearness(before.box, after.box, LEAP_REACH), after)
+            for after in found[soon]
+            if same_shot(detections.cuts, before.frame, after.frame) and (before, after) not in linked
+        ]
+        near, after = max(ways, key=lambda way: way[0], default=(0.0, before))
+        if near > 0.0:
+            pause = after.frame - before.frame
+            first, last = max(0, before.frame - pause), min(detections.frames - 1, after.frame + pause)
+            yield _track([before, after], detections, first, last)
 
 
 def _glimpses(chains: Iterable[Chain], detections: Detections) -> Iterator[Track]:
@@ -143,8 +216,8 @@ def _glimpses(chains: Iterable[Chain], detections: Detections) -> Iterator[Track
             yield _track(
                 seen,
                 detections,
-                max(first, _reach(seen[0].frame, -1, detections)),
-                min(last, _reach(seen[-1].frame, 1, detections)),
+                max(first, _reach(seen[0], -1, detections)),
+                min(last, _reach(seen[-1], 1, detections)),
             )
 
 
@@ -159,38 +232,80 @@ def _without_pauses(chain: Chain, longest_frames: float) -> Iterator[Chain]:
     yield part
 
 
-def _track(chain: Chain, detections: Detections, first: int, last: int) -> Track:
-    knots = [_held(chain[::-1], first, detections)] if first < chain[0].frame else []
+def _track(chain: Chain, detections: Detections, first: int, last: int, pans: Pans | None = None) -> Track:
+    knots = _held(chain[::-1], first, detections, pans or {})[::-1] if first < chain[0].frame else []
     for seen, following in zip(chain, [*chain[1:], None], strict=True):
         knots.append(Knot(seen.frame, _head(seen.box, 0.0, detections)))
         if following is not None and following.frame - seen.frame > 1:
             knots.append(_midway(seen, following, detections))
     if last > chain[-1].frame:
-        knots.append(_held(chain, last, detections))
+        knots += _held(chain, last, detections, pans or {})
     return Track(0, first, last, tuple(chain), tuple(knots))
 
 
-def _reach(frame: int, direction: int, detections: Detections) -> int:
-    """The furthest frame a face seen in ``frame`` is protected in."""
+def _reach(seen: Seen, direction: int, detections: Detections) -> int:
+    """The furthest frame a face last seen so is protected in."""
     hold = max(1, round(HOLD_S * detections.fps))
     across = max(1, round(CUT_HOLD_S * detections.fps))
-    shot = bisect_right(detections.cuts, frame)
+    shot = bisect_right(detections.cuts, seen.frame)
     if direction < 0:
         begin = detections.cuts[shot - 1] if shot else 0
-        return max(0, frame - hold, begin - across if begin else 0)
-    end = detections.cuts[shot] - 1 if shot < len(detections.cuts) else detections.frames - 1
-    return min(detections.frames - 1, frame + hold, end + across)
+        if begin and _covered(seen.box, begin - 1, detections):
+            across = 0
+        return max(0, seen.frame - hold, begin - across if begin else 0)
+    last_shot = shot == len(detections.cuts)
+    end = detections.frames - 1 if last_shot else detections.cuts[shot] - 1
+    if not last_shot and _covered(seen.box, end + 1, detections):
+        across = 0
+    return min(detections.frames - 1, seen.frame + hold, end + across)
 
 
-def _held(chain: Sequence[Seen], frame: int, detections: Detections) -> Knot:
-    """The area after a face is lost: where it was and where it was heading, in one; a cut ends the heading."""
+def _covered(box: Box, frame: int, detections: Detections) -> bool:
+    """Whether the other side of a cut surely shows a face in this place: be it the same or another, it has its own track."""
+    at = bisect_left(detections.looks, frame, key=lambda look: look.frame)
+    if at == len(detections.looks) or detections.looks[at].frame != frame:
+        return False
+    return any(
+        score >= SURE_SCORE and shared_area(box, (x0, y0, x1, y1)) >= COVERED_SHARE * area_of(box)
+        for x0, y0, x1, y1, score in detections.looks[at].boxes
+    )
+
+
+def _held(chain: Sequence[Seen], frame: int, detections: Detections, pans: Pans) -> list[Knot]:
+    """The area after a face is lost, until ``frame``: where it was and where it was heading, in one; a cut ends the heading.
+
+    Most of the way is in it by the time for which a heading is believed, not only in the end.
+    """
     last = chain[-1]
-    dx = dy = 0.0
-    if same_shot(detections.cuts, frame, last.frame):
-        dx, dy = drift(chain, frame, detections.fps)
-    growth = GROWTH_PER_S * abs(frame - last.frame) / detections.fps
-    there, on = (_head(box, growth, detections) for box in (last.box, moved(last.box, dx, dy)))
-    return Knot(frame, union(there, on))
+    dx, dy = _heading(chain, frame, detections, pans)
+    way = max(abs(dx), abs(dy)) / max(size_of(last.box), 1e-6)
+    unknown = 1.0 - HEADING_KNOWN * min(1.0, way)
+
+    def at(there: int, share: float) -> Knot:
+        growth = min(GROWTH_LIMIT, GROWTH_PER_S * abs(there - last.frame) / detections.fps) * unknown
+        boxes = (last.box, moved(last.box, dx * share, dy * share))
+        return Knot(there, reduce(union, (_head(box, growth, detections) for box in boxes)))
+
+    heading_frames, frames = round(HEADING_S * detections.fps), abs(frame - last.frame)
+    if heading_frames >= frames:
+        return [at(frame, 1.0)]
+    share = min(1.0, max(HEADING_REACH / max(way, 1e-6), heading_frames / frames))
+    return [
+        at(last.frame + (heading_frames if frame > last.frame else -heading_frames), share),
+        at(frame, 1.0),
+    ]
+
+
+def _heading(chain: Sequence[Seen], frame: int, detections: Detections, pans: Pans) -> tuple[float, float]:
+    """How far the last face of ``chain`` goes until ``frame``; where everybody does when it was not seen shortly before."""
+    last, memory = chain[-1], HEADING_S * detections.fps
+    if not same_shot(detections.cuts, frame, last.frame):
+        return 0.0, 0.0
+    if len(chain) > 1 and abs(last.frame - chain[-2].frame) <= memory:
+        return drift(chain, frame, detections.fps)
+    x, y = pans.get(last.frame, (0.0, 0.0))
+    frames = max(-memory, min(memory, frame - last.frame))
+    return x * frames, y * frames
 
 
 def _midway(a: Seen, b: Seen, detections: Detections) -> Knot:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import processing.tracks
 from config.settings import VisionSettings
+from processing.chains import HEADING_S
 from processing.detectors import open_detector
 from processing.faces import Detections, Look, detect_faces
 from processing.media import no_progress
@@ -101,6 +102,50 @@ def test_a_face_lost_for_a_second_stays_protected_on_the_way_between() -> None:
         assert covers(track, frame, face(100 + 2 * frame))
 
 
+@pytest.mark.parametrize("pace_px", [8, -8])
+def test_a_face_lost_while_it_moves_is_hidden_where_it_goes_on_at_once(pace_px: int) -> None:
+    looks = [Look(f, (face(300 + pace_px * (f - 30)),) if 20 <= f <= 40 else ()) for f in range(0, 61, 2)]
+    tracks = link(detections(looks, 61))
+    for frame in range(20 - round(HEADING_S * FPS), 41 + round(HEADING_S * FPS)):
+        going = face(300 + pace_px * (frame - 30))
+        assert any(covers(track, frame, going) for track in tracks), frame
+
+
+@pytest.mark.parametrize("beside", [(), (face(122, 126, 24, score=0.2),)])
+def test_the_way_of_a_face_that_ran_further_than_a_chain_reaches_is_hidden(beside: tuple[Row, ...]) -> None:
+    """Also where another face that is next to where it was is taken for it."""
+
+    def runs(frame: int) -> Row:
+        return face(100 + 12 * (frame - 20), size=30)
+
+    looks = [Look(f, (runs(f),) if f in (20, 24, 28) else ()) for f in range(0, 61, 4)]
+    looks[6] = replace(looks[6], boxes=looks[6].boxes + beside)
+    tracks = link(detections(looks, 61))
+    for frame in range(18, 31):
+        assert any(covers(track, frame, runs(frame)) for track in tracks), frame
+
+
+@pytest.mark.parametrize("others", [2, 6])
+def test_who_is_seen_once_in_a_panned_crowd_goes_with_it(others: int) -> None:
+    def at(frame: int, place: int) -> Row:
+        return face(40 + 90 * place + 4 * (frame - 20), 40 if place % 2 else 200, size=20)
+
+    looks = [Look(f, tuple(at(f, place) for place in range(others))) for f in range(0, 41, 4)]
+    once = face(500, 300, size=20)
+    looks[5] = replace(looks[5], boxes=(*looks[5].boxes, once))
+    tracks = link(detections(looks, 41))
+    goes = [
+        any(covers(track, f, face(500 + 4 * (f - 20), 300, size=20)) for track in tracks)
+        for f in range(13, 28)
+    ]
+    assert all(goes) == (others > 2)
+
+
+def test_who_walks_alone_leaps_nowhere() -> None:
+    looks = [Look(f, (face(100 + 7 * f),)) for f in range(0, 60, 5)]
+    assert len(link(detections(looks, 60))) == 1
+
+
 def test_weak_detections_continue_a_face_forwards_and_backwards_but_start_none() -> None:
     looks = [
         Look(f, (face(100, score=0.8 if f == 60 else 0.2), face(400, score=0.2))) for f in range(0, 121, 5)
@@ -134,6 +179,22 @@ def test_a_cut_ends_motion_but_not_protection() -> None:
     x0, x1 = 252, 312  # where it was last seen
     assert after[0] < x0
     assert after[2] > x1
+
+
+@pytest.mark.parametrize(
+    ("beyond", "held"),
+    [(face(100, score=0.9), False), (face(100, score=0.5), True), (face(150, score=0.9), True)],
+)
+@pytest.mark.parametrize("forwards", [True, False])
+def test_nothing_is_held_across_a_cut_where_a_face_is_surely_seen_in_its_place(
+    beyond: Row, held: bool, forwards: bool
+) -> None:
+    """It has a track of its own, which may be kept; what is held would hide it."""
+    sides = (face(100), beyond) if forwards else (beyond, face(100))
+    looks = [Look(f, (sides[f >= 20],)) for f in (0, 5, 10, 15, 19, 20, 25, 30, 35, 39)]
+    before, after = link(detections(looks, 40, cuts=(20,)))
+    across = round(0.25 * FPS) if held else 0
+    assert (before.last_frame == 19 + across) if forwards else (after.first_frame == 20 - across)
 
 
 def test_faces_of_two_shots_are_two_tracks() -> None:
