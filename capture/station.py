@@ -220,9 +220,7 @@ class Station:
         pressed = self._session
         pressed_s = pressed.at_s if pressed is not None else 0.0
         if pressed is not None:
-            # Before anything else: whoever has the lock may be waiting for a slow disk.
-            self.preview.cover()
-            self._inputs.hold()
+            self._hold()
         with self._lock:
             session = self._session
             if session is None and pressed is not None:
@@ -236,6 +234,11 @@ class Station:
                     self._note("pause", {"on": True}, session.paused_since_s)
                 finally:
                     self._inputs.pause()
+
+    def _hold(self) -> None:
+        """Before anything else where privacy is asked for: whoever has the lock may be waiting for a slow disk."""
+        self.preview.cover()
+        self._inputs.hold()
 
     def resume(self) -> None:
         with self._lock:
@@ -272,7 +275,13 @@ class Station:
 
         The core is told now or as soon as it can be reached. Raises NotFound for what is neither recorded now nor of today.
         """
+        running = self._session
+        is_held = running is not None and running.visit.id == consultation
+        if is_held:
+            self._hold()
         with self._lock:
+            if is_held and self._session is None:
+                self._watch()  # it ended just now
             if self._session is not None and self._session.visit.id == consultation:
                 with contextlib.suppress(
                     YianError

@@ -234,7 +234,10 @@ def test_a_pause_is_noted_before_its_devices_have_ended_and_takes_no_picture_tha
         assert [each.paused for each in spool.interrupted() if each.local == local] == [True]
 
 
-def test_a_pause_does_not_wait_for_a_disk_that_stalls(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["pause", "withdraw"])
+def test_neither_a_pause_nor_a_withdrawal_waits_for_a_disk_that_stalls(
+    key: str, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with room.station() as station:
         station.start(room.visits["signed"], "演示")
         until(lambda: recorded(station), "two seconds of recording")
@@ -246,18 +249,17 @@ def test_a_pause_does_not_wait_for_a_disk_that_stalls(room: Room, monkeypatch: p
             note(local, what)
 
         monkeypatch.setattr(station._spool, "note", slow)
-        keys = [
-            threading.Thread(target=key) for key in (lambda: station.chapter("look"), lambda: station.pause())
-        ]
+        wanted = {"pause": station.pause, "withdraw": lambda: station.withdraw(room.visits["signed"])}
+        keys = [threading.Thread(target=each) for each in (lambda: station.chapter("look"), wanted[key])]
         keys[0].start()
         assert stalls.wait(10)
         keys[1].start()
         until(lambda: all(each.run is None for each in station._inputs._all), "every device to end")
         assert station.preview.newest("desk") is None
         goes_on.set()
-        for key in keys:
-            key.join()
-        assert station.state == "paused"
+        for each in keys:
+            each.join()
+        assert station.snapshot()["session"] is None if key == "withdraw" else station.state == "paused"
 
 
 def test_the_plan_begins_nothing_again_when_the_station_died_in_a_pause_or_after_a_stop(room: Room) -> None:
