@@ -26,7 +26,8 @@ def both(key: str, **data: object) -> str:
 
 
 def say(key: str, **data: object) -> None:
-    out.print(both(key, **data))
+    # No message is marked up, but "[[microphone]]" or a file's name may look like it.
+    out.print(both(key, **data), markup=False)
 
 
 def print_json(content: Any) -> None:
@@ -37,7 +38,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     """``columns`` are message keys."""
     table = Table(*(both(column) for column in columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(_plain(str(cell)) for cell in row))
     out.print(table)
 
 

@@ -130,11 +130,16 @@ class Inputs:
         zero = time.monotonic() - from_s if zero is None else zero
         self._begin(Job(folder, self._segment_s, zero, from_s, limit_s), paused=paused)
 
+    def hold(self) -> None:
+        """Have every child end; returns at once, see :meth:`pause`."""
+        self._paused = True  # seen at the next look, whoever has the lock now
+        with self._changed:
+            self._changed.notify_all()
+
     def pause(self) -> None:
         """Nothing is captured once this has returned, until :meth:`resume`: no child is running."""
+        self.hold()
         with self._changed:
-            self._paused = True
-            self._changed.notify_all()
             self._changed.wait_for(lambda: all(each.run is None for each in self._all))
 
     def resume(self) -> None:

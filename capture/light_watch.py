@@ -22,6 +22,8 @@ from config.settings import Settings
 EVERY_S = 600.0
 # After a check that could not tell, or failed: somebody may be at the lamps now.
 AGAIN_S = 60.0
+# For a camera that was just opened to show something: without, the first check could only say that it saw nothing.
+FIRST_PICTURE_S = 15.0
 # Noon divides the day of a clinic.
 NOON = 12
 TREND = 36
@@ -43,6 +45,7 @@ class LightWatch:
         self._checks: deque[dict[str, Any]] = deque(maxlen=TREND)
         self._half_day: tuple[dt.date, bool] | None = None
         self._due = 0.0
+        self._begun = time.monotonic()
 
     @property
     def newest(self) -> dict[str, Any] | None:
@@ -65,10 +68,15 @@ class LightWatch:
 
     def is_due(self, state: str) -> bool:
         """Whether to look now. Never while paused: nothing is seen then."""
-        if self._light is None or state == "paused":
+        if self._light is None or state == "paused" or self._is_opening():
             return False
         with self._lock:
             return self._half_day != self._now() or (time.monotonic() >= self._due)
+
+    def _is_opening(self) -> bool:
+        if self._camera is None or time.monotonic() - self._begun > FIRST_PICTURE_S:
+            return False
+        return self._frames(self._camera.name) is None
 
     def check(self, at_s: float | None) -> dict[str, Any]:
         """Measure now; ``at_s`` is the second of the session. Raises DeviceFailed, and NotFound without a light in the rig."""

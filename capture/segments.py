@@ -163,11 +163,13 @@ def sealed_off(track: str, closed: Closed, path: Path, place: Place) -> Segment:
     )
 
 
-def write_place(folder: Path, place: Place) -> None:
-    """Append to ``clock.csv`` of a track's folder, on the disk when this returns."""
+def write_place(folder: Path, place: Place, *, sync: bool = True) -> None:
+    """Append to ``clock.csv`` of a track's folder, with ``sync`` on the disk when this returns."""
     drift = "" if place.drift_ppm is None else f"{place.drift_ppm:.2f}"
     with (folder / CLOCK_LIST).open("a", encoding="ascii") as file:
         file.write(f"{place.number},{place.offset_s:.6f},{drift}\n")
+        if not sync:
+            return
         file.flush()
         os.fsync(file.fileno())
     directory = os.open(folder, os.O_RDONLY)

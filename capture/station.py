@@ -217,16 +217,28 @@ class Station:
 
     def pause(self) -> None:
         """Privacy pause: every input is blacked out and muted until :meth:`resume`. Pausing twice changes nothing."""
+        pressed = self._session
+        pressed_s = pressed.at_s if pressed is not None else 0.0
+        if pressed is not None:
+            self._hold()
         with self._lock:
+            session = self._session
+            if session is None and pressed is not None:
+                self._watch()  # it ended just now
             session = self._running()
             if session.paused_since_s is None:
-                session.paused_since_s = session.at_s
+                session.paused_since_s = pressed_s if session is pressed else session.at_s
                 self._cover()
                 try:
-                    # First: a station that dies while its devices end is to go on paused.
-                    self._note("pause", {"on": True})
+                    # A station that dies while its devices end is to go on paused.
+                    self._note("pause", {"on": True}, session.paused_since_s)
                 finally:
                     self._inputs.pause()
+
+    def _hold(self) -> None:
+        """Before anything else where privacy is asked for: whoever has the lock may be waiting for a slow disk."""
+        self.preview.cover()
+        self._inputs.hold()
 
     def resume(self) -> None:
         with self._lock:
@@ -263,7 +275,13 @@ class Station:
 
         The core is told now or as soon as it can be reached. Raises NotFound for what is neither recorded now nor of today.
         """
+        running = self._session
+        is_held = running is not None and running.visit.id == consultation
+        if is_held:
+            self._hold()
         with self._lock:
+            if is_held and self._session is None:
+                self._watch()  # it ended just now
             if self._session is not None and self._session.visit.id == consultation:
                 with contextlib.suppress(
                     YianError
@@ -548,9 +566,9 @@ class Station:
     def _is_mine(self, local: str) -> bool:
         return self._session is not None and self._session.local == local
 
-    def _note(self, kind: str, data: dict[str, Any]) -> None:
+    def _note(self, kind: str, data: dict[str, Any], at_s: float | None = None) -> None:
         session = self._running()
-        self._spool.note(session.local, Note(kind, session.at_s, data))
+        self._spool.note(session.local, Note(kind, session.at_s if at_s is None else at_s, data))
 
     def _note_if_running(self, kind: str, data: dict[str, Any]) -> None:
         with self._lock:

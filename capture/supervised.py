@@ -135,7 +135,9 @@ class Supervised:
         if job.folder is not None:
             place = job.folder / self.device.name
             self._look_for_an_earlier_station(job)
-            write_place(place, Place(plan.first_index, now_s if fixed_s is None else fixed_s, None))
+            # Unsynced: on a disk that stalls nobody could end the other children, and what is closed says it again.
+            begins = Place(plan.first_index, now_s if fixed_s is None else fixed_s, None)
+            write_place(place, begins, sync=False)
             lines = ClosedList(place / list_name(plan.first_index))
         child = Child(lambda stamps: command_of(self._rig, self.device, plan, stamps), place)
         clock = DeviceClock()

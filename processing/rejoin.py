@@ -23,11 +23,15 @@ _DEFAULT_FPS = 25
 def are_alike(parts: Sequence[Path]) -> bool:
     """Whether one decoder, told once, understands the pictures of all ``parts``, and they have one size.
 
+    Only a camera's own segments are asked: of sound, and of files with both, it is always so.
+
     A size that changes inside the stream is not in any header: the first picture of all and that of the last part tell.
     """
     told = set()
     for part in parts:
         with opened(part) as source:
+            if [stream.type for stream in source.streams] != ["video"]:
+                return True
             context = source.streams[0].codec_context
             told.add((context.name, context.extradata) if context else None)
     return len(told) < 2 and _size(parts[0]) == _size(parts[-1])

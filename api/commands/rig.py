@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
 
 import typer
 
@@ -164,12 +165,14 @@ class _Interview:
             scheme, found, rest = address.partition("://")
             if not found:
                 scheme, rest = "http", address
-            # A log-in that was typed into the address does not go into the file.
-            rest = rest.rpartition("@")[2]
-            user = typer.prompt(both("cli.rig.ask.user"), default="", show_default=False).strip()
+            # A log-in that was typed into the address goes into the file of secrets like any other.
+            login, _, rest = rest.rpartition("@")
+            user, _, password = (unquote(part) for part in login.partition(":"))
+            if not user:
+                user = typer.prompt(both("cli.rig.ask.user"), default="", show_default=False).strip()
             name, role = self._named("video")
             if user:
-                password = typer.prompt(both("cli.rig.ask.password"), hide_input=True)
+                password = password or typer.prompt(both("cli.rig.ask.password"), hide_input=True)
                 key = re.sub(r"\W", "_", name).upper()
                 self.secrets |= {f"{key}_USER": user, f"{key}_PASSWORD": password}
                 rest = f"${{{key}_USER}}:${{{key}_PASSWORD}}@{rest}"

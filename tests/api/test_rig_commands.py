@@ -88,13 +88,13 @@ def test_a_password_that_was_typed_is_kept_in_a_file_of_its_own(
     machine: list[Device], tmp_path: Path
 ) -> None:
     path = tmp_path / "rig.toml"
-    answers = 'y\nhttp://admin:typed@192.168.1.9\nadmin\nchair\nroom\np@ss/w"\\\ny\nrtsp://192.168.1.8/a\n\nhands\nn\n'
+    answers = 'y\nhttp://192.168.1.9\nadmin\nchair\nroom\np@ss/w"\\\ny\nrtsp://192.168.1.8/a\n\nhands\nn\n'
     answer = yian("new", "--rig", str(path), answers=answers)
     assert answer.exit_code == 0, answer.output
     assert "p@ss" not in path.read_text() + answer.output
-    assert "typed" not in path.read_text()
     assert "desk 诊桌" in answer.output, "roles are told in words"
     assert "没有麦克风" in answer.output
+    assert "[[microphone]]" in answer.output, "no mark-up eats it"
     secrets = tmp_path / "rig.secrets.toml"
     assert tomllib.loads(secrets.read_text()) == {"ROOM_USER": "admin", "ROOM_PASSWORD": 'p@ss/w"\\'}
     assert secrets.stat().st_mode & 0o077 == 0
@@ -102,6 +102,18 @@ def test_a_password_that_was_typed_is_kept_in_a_file_of_its_own(
         ("room", "onvif", "http://admin:p%40ss%2Fw%22%5C@192.168.1.9"),
         ("hands", "rtsp", "rtsp://192.168.1.8/a"),
     ]
+
+
+def test_a_log_in_that_is_part_of_the_address_is_used_and_not_asked_for_again(
+    machine: list[Device], tmp_path: Path
+) -> None:
+    path = tmp_path / "rig.toml"
+    answer = yian("new", "--rig", str(path), answers="y\nrtsp://admin:p@ss:w%23@192.168.1.9/a\nroom\nn\n")
+    assert answer.exit_code == 0, answer.output
+    assert "admin" not in path.read_text()
+    secrets = tomllib.loads((tmp_path / "rig.secrets.toml").read_text())
+    assert secrets == {"ROOM_USER": "admin", "ROOM_PASSWORD": "p@ss:w#"}
+    assert load_rig(path).camera[0].source == "rtsp://admin:p%40ss%3Aw%23@192.168.1.9/a"
 
 
 def test_a_file_that_would_not_load_replaces_nothing(machine: list[Device], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from capture import light_watch
 from capture.light_setup import Light
-from capture.light_watch import AGAIN_S, EVERY_S, LightWatch
+from capture.light_watch import AGAIN_S, EVERY_S, FIRST_PICTURE_S, LightWatch
 from capture.rig import Camera, Rig
 from config.errors import NotFound
 from config.settings import Settings
@@ -82,3 +82,10 @@ def test_a_rig_without_a_light_part_is_never_measured(clock: Clock) -> None:
     assert not watching.is_due("ready")
     with pytest.raises(NotFound):
         watching.check(None)
+
+
+def test_a_camera_that_was_just_opened_has_a_moment_for_its_first_picture(clock: Clock) -> None:
+    watching = LightWatch(RIG, Settings(), lambda _camera: None)
+    assert not watching.is_due("ready")
+    clock.pass_by(FIRST_PICTURE_S + 1)
+    assert watching.is_due("ready"), "it may have none: that has to be said"

@@ -163,6 +163,12 @@ def test_a_camera_that_came_back_with_another_size_is_brought_to_the_first(tmp_p
     assert np.abs(got.astype(int) - wanted.astype(int)).mean() < 6, "a picture and no rubbish"
 
 
+def test_two_files_of_sound_alone_are_joined_whatever_they_are_coded_with(tmp_path: Path) -> None:
+    parts = [write_sound(tmp_path / f"{number}.wav", tone(1.0, 300.0), RATE_HZ) for number in range(2)]
+    join_segments(parts, tmp_path / "out.wav")
+    assert len(read_sound(tmp_path / "out.wav")) == 2 * RATE_HZ
+
+
 def test_a_visit_with_a_long_pause_is_no_implausible_file(tmp_path: Path) -> None:
     parts = [write_movie(tmp_path / f"{n}.mkv", Movie(seconds=2.0, tone_hz=0)) for n in range(2)]
     join_segments(parts, tmp_path / "out.mkv", [0.0, 1800.0])

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from api import actions
 from archive.holding import HeldCase
 from archive.models import Recording
-from capture.spool import Spool
+from capture.spool import Note, Spool
 from capture.station import Station
 from capture.today import Today
 from config.errors import ConsentMissing, ConsentRefused, ConsentWithdrawn, DiskFull, NotFound, NotReady
@@ -232,6 +232,34 @@ def test_a_pause_is_noted_before_its_devices_have_ended_and_takes_no_picture_tha
         station._session = None
     with Spool(room.settings.home) as spool:
         assert [each.paused for each in spool.interrupted() if each.local == local] == [True]
+
+
+@pytest.mark.parametrize("key", ["pause", "withdraw"])
+def test_neither_a_pause_nor_a_withdrawal_waits_for_a_disk_that_stalls(
+    key: str, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room.station() as station:
+        station.start(room.visits["signed"], "演示")
+        until(lambda: recorded(station), "two seconds of recording")
+        stalls, goes_on, note = threading.Event(), threading.Event(), station._spool.note
+
+        def slow(local: str, what: Note) -> None:
+            stalls.set()
+            assert goes_on.wait(30)
+            note(local, what)
+
+        monkeypatch.setattr(station._spool, "note", slow)
+        wanted = {"pause": station.pause, "withdraw": lambda: station.withdraw(room.visits["signed"])}
+        keys = [threading.Thread(target=each) for each in (lambda: station.chapter("look"), wanted[key])]
+        keys[0].start()
+        assert stalls.wait(10)
+        keys[1].start()
+        until(lambda: all(each.run is None for each in station._inputs._all), "every device to end")
+        assert station.preview.newest("desk") is None
+        goes_on.set()
+        for each in keys:
+            each.join()
+        assert station.snapshot()["session"] is None if key == "withdraw" else station.state == "paused"
 
 
 def test_the_plan_begins_nothing_again_when_the_station_died_in_a_pause_or_after_a_stop(room: Room) -> None:
