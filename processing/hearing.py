@@ -36,8 +36,8 @@ _SHAPE = np.sqrt(np.hanning(WINDOW + 1)[:-1]).astype(np.float32)
 class Block:
     """A stretch of every microphone, with its lead on both sides; arrays are (microphones, ...).
 
-    ``inner``: which hops are the block's own. ``speech``: the chances of speech for each hop. ``clipped``: share of each
-    hop's samples at full scale.
+    ``inner``: which hops are the block's own. ``spectra``: of every so many hops, as asked for. ``speech``: the chances of
+    speech for each hop. ``clipped``: share of each hop's samples at full scale.
     """
 
     first_hop: int
@@ -50,9 +50,9 @@ class Block:
     def powers(self) -> Floats:
         powers: Floats = np.empty(self.spectra.shape, np.float32)
         for part in portions(self.spectra.shape[1]):
-            spectra = self.spectra[:, part]
-            np.square(spectra.real, out=powers[:, part])
-            powers[:, part] += np.square(spectra.imag)
+            for power, spectra in zip(powers[:, part], self.spectra[:, part], strict=True):
+                np.square(spectra.real, out=power)
+                power += np.square(spectra.imag)
         return powers
 
 
@@ -62,21 +62,23 @@ def blocks(
     firsts: Iterable[int] | None = None,
     block_hops: int = BLOCK_HOPS,
     lead: int = LEAD,
+    every: int = 1,
 ) -> Iterator[Block]:
     """Block after block of 16 kHz mono WAVs, or those that begin at the hops ``firsts``; a file that ends early goes on in
     silence.
 
-    ``chances``: of each microphone, hop by hop, as :func:`processing.regions.chances_of` finds them.
+    ``chances``: of each microphone, hop by hop, as :func:`processing.regions.chances_of` finds them. ``every``: hops from
+    one spectrum to the next.
     """
     hops = hops_of(microphones)
     for first in range(0, hops, block_hops) if firsts is None else firsts:
         count = min(block_hops, hops - first)
         heard = count + 2 * lead
-        spectra = np.empty((len(microphones), heard, BINS), np.complex64)
+        spectra = np.empty((len(microphones), heard // every, BINS), np.complex64)
         clipped = np.empty((len(microphones), heard), np.float32)
         for index, microphone in enumerate(microphones):
             sound = stretch(microphone, first - lead, heard)
-            spectra[index] = _spectrum(sound)
+            _analyse(sound, spectra[index])
             clipped[index] = (np.abs(sound) >= _CLIPPED).reshape(-1, HOP).mean(axis=1)
         speech = np.stack([part_of(each, first - lead, heard) for each in chances])
         yield Block(first, slice(lead, lead + count), spectra, speech, clipped)
@@ -129,29 +131,29 @@ def speech_chances(sounds: Floats) -> Floats:
     return by_hop
 
 
-def _spectrum(sound: Floats) -> Spectra:
-    """(hops, BINS): hop k is centred on sample k * HOP."""
-    padded = np.pad(sound, WINDOW // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(sound) // HOP]
-    parts = np.zeros((len(frames), 2 * BINS), np.float32)
+def _analyse(sound: Floats, spectra: Spectra) -> None:
+    """Fill ``spectra`` (rows, BINS), evenly spread over ``sound``: row k is centred on sample k * len(sound) / rows."""
+    padded, step = np.pad(sound, WINDOW // 2), len(sound) // len(spectra)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::step][: len(spectra)]
+    parts = spectra.view(np.float32)
+    parts[:, 1] = parts[:, -1] = 0
     for part in portions(len(frames)):
         # Half of numpy's time. OpenCV leaves out the imaginary parts of the first and the last bin, which are 0.
         packed = cv2.dft(frames[part] * _SHAPE, flags=cv2.DFT_ROWS)
         parts[part, 0], parts[part, 2:-1] = packed[:, 0], packed[:, 1:]
-    return parts.view(np.complex64)
 
 
-def sound_of(spectra: Spectra) -> Floats:
-    """The inverse of a spectrogram (hops, BINS) by overlap and add; float32 (hops * HOP,)."""
-    parts = spectra.view(np.float32)
-    rows = np.zeros((len(parts) + WINDOW // HOP, HOP), np.float32)
+def sound_of(spectra: Spectra, every: int = 1) -> Floats:
+    """The inverse of spectra of every so many hops, one, two or four, by overlap and add; float32 samples."""
+    parts, step = spectra.view(np.float32), every * HOP
+    rows = np.zeros((len(parts) + WINDOW // step, step), np.float32)
     for part in portions(len(parts)):
         packed = np.concatenate([parts[part, :1], parts[part, 2:-1]], axis=1)
         frames = cv2.dft(packed, flags=cv2.DFT_INVERSE | cv2.DFT_ROWS | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
-        np.multiply(frames, _SHAPE / (WINDOW / HOP / 2), out=frames)
-        for late in range(WINDOW // HOP):
-            rows[part.start + late : part.stop + late] += frames[:, late * HOP : (late + 1) * HOP]
-    first = WINDOW // 2 // HOP
+        np.multiply(frames, _SHAPE / (WINDOW / step / 2), out=frames)
+        for late in range(WINDOW // step):
+            rows[part.start + late : part.stop + late] += frames[:, late * step : (late + 1) * step]
+    first = WINDOW // 2 // step
     return rows[first : first + len(parts)].reshape(-1)
 
 

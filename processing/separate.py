@@ -35,7 +35,7 @@ from processing.hearing import (
 )
 from processing.side_by_side import side_by_side
 
-_SAMPLE_HOPS, _SAMPLES = 1876, 20  # of 15 s each, in whole frames of the detector
+_SAMPLE_HOPS, _SAMPLES = 940, 20  # of 7.5 s each, in whole frames of the detector
 _CLEAREST_PERCENTILE, _NOTHING_DB = 97.0, -120.0  # half a second of a sample
 _SPEECH = 0.5
 _DIP_HOPS, _LULL_HOPS = 9, 31  # 72 ms: even who never pauses is quiet that long; a quarter of a second
@@ -44,8 +44,9 @@ _LULL_DB = 3.0
 _AUDIBLE = 8.0  # times the noise
 _PURE_PERCENTILE = 98.0  # of a microphone's level over the others: there its owner speaks, if ever
 _ONE_VOICE_DB = 5.0  # closer signatures are one voice's
+_EVERY = 2  # hops from one look at who is whose to the next
 _LATE_HOPS = 9  # sound may come this much earlier or later: 72 ms
-_FEWEST_SPOTS, _MOST_SPOTS = 50, 60_000
+_FEWEST_SPOTS, _MOST_SPOTS = 50, 20_000
 _SHARPNESS_DB = 0.7
 _DEAF_DB = 1.0
 _BURST_DB = 5.0
@@ -88,7 +89,7 @@ class Voices:
 
 
 def survey(microphones: Sequence[Microphone], chances: Sequence[Floats], owned: Sequence[bool]) -> Scene:
-    """Look through at most 5 minutes; ``owned``: microphones that may have a voice.
+    """Look through at most two and a half minutes; ``owned``: microphones that may have a voice.
 
     ``chances``: of speech in each microphone, hop by hop.
     """
@@ -273,16 +274,28 @@ def _some(spots: NDArray[np.intp]) -> NDArray[np.intp]:
     return spots[:: -(-len(spots) // _MOST_SPOTS) or 1]
 
 
-def _later(rows: Floats, part: slice, hops: int) -> Floats:
-    """``rows`` of ``part``, each ``hops`` later; the ends repeat."""
-    return rows[np.clip(np.arange(part.start, part.stop) + hops, 0, len(rows) - 1)] if hops else rows[part]
+def _later(rows: Floats, part: slice, late: float) -> Floats:
+    """``rows`` of ``part``, each so many rows later, those halfway being the mean of two; the ends repeat."""
+    if not late:
+        return rows[part]
+    before = np.arange(part.start, part.stop) + int(np.floor(late))
+    after = before + (late > np.floor(late))
+    last = len(rows) - 1
+    return np.asarray((rows[np.clip(before, 0, last)] + rows[np.clip(after, 0, last)]) / 2)
+
+
+def _hop_by_hop(rows: Floats) -> Floats:
+    """(..., hops) of what is known at every second one, (..., hops / 2)."""
+    hops = np.repeat(rows, _EVERY, axis=-1)
+    hops[..., 1:-1:2] = (rows[..., :-1] + rows[..., 1:]) / 2
+    return hops
 
 
 def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: Scene) -> Voices:
     """Every voice of ``scene`` by itself, hop by hop; reads half a minute at a time."""
 
     def from_hop(first: int) -> tuple[Floats, ...]:
-        (block,) = blocks(microphones, chances, [first])
+        (block,) = blocks(microphones, chances, [first], every=_EVERY)
         return _heard(block, scene)
 
     parts = side_by_side(from_hop, range(0, hops_of(microphones), BLOCK_HOPS), 2)
@@ -296,44 +309,51 @@ def listen(microphones: Sequence[Microphone], chances: Sequence[Floats], scene: 
 
 def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
     """What ``Voices`` holds, but for the lulls, of the block's own hops; the block's spectra are overwritten."""
-    powers = np.stack([_near(power) for power in block.powers])
-    strengths = _separate(block.spectra, powers, scene)
+    powers = block.powers
     weights = bands().mean(axis=1) / scene.noise
-    sounds = np.zeros((len(scene.voices), powers.shape[1] * HOP), np.float32)
+    levels = np.stack([power @ weight for power, weight in zip(powers, weights, strict=True)])
+    strengths = _separate(block.spectra, powers, scene)
+    sounds = np.zeros((len(scene.voices), block.speech.shape[1] * HOP), np.float32)
     for sound, voice in zip(sounds, scene.voices, strict=True):
-        sound[:] = sound_of(block.spectra[voice])
+        sound[:] = sound_of(block.spectra[voice], _EVERY)
     rows = (
         speech_chances(sounds),
-        smooth(strengths[..., None], 5)[..., 0],
+        smooth(_hop_by_hop(strengths)[..., None], 5)[..., 0],
         block.speech[~scene.deaf].max(axis=0, initial=0.0),
-        decibels(np.stack([power @ weight for power, weight in zip(powers, weights, strict=True)])),
+        _around_db(_hop_by_hop(levels), 3),
         block.clipped,
     )
     return tuple(row[..., block.inner] for row in rows)
 
 
-def _near(power: Floats) -> Floats:
-    """Mean of each hop and its two neighbours; (hops, bins)."""
-    return np.asarray(cv2.blur(power, (1, 3), borderType=cv2.BORDER_REPLICATE))
+def _near(powers: Floats) -> Floats:
+    """Mean of each row and its two neighbours; (microphones, rows, bins)."""
+    near = np.empty_like(powers)
+    for power, mean in zip(powers, near, strict=True):
+        cv2.blur(power, (1, 3), mean, borderType=cv2.BORDER_REPLICATE)
+    return near
 
 
 def _separate(spectra: Spectra, powers: Floats, scene: Scene) -> Floats:
-    """Leave of every voice's microphone in ``spectra`` (microphones, hops, bins) the voice alone; its power, (voices, hops)."""
+    """Leave of every voice's microphone in ``spectra`` (microphones, rows, bins) the voice alone; its power, (voices, rows)."""
     strengths = np.zeros((len(scene.voices), powers.shape[1]), np.float32)
     noise = np.where(bands().any(axis=1), scene.noise, np.float32(np.inf))
+    near = _near(powers)
     for part in portions(powers.shape[1]):
-        shares = _shares(powers, part, scene)
+        shares = _shares(near, part, scene)
         for strength, share, voice in zip(strengths, shares, scene.voices, strict=True):
-            power = powers[voice, part]
-            share *= np.maximum(np.float32(0.0), 1 - noise[voice] / np.maximum(power, np.float32(_FAINTEST)))
+            kept = np.maximum(near[voice, part], np.float32(_FAINTEST))
+            np.divide(noise[voice], kept, out=kept)
+            np.subtract(np.float32(1.0), kept, out=kept)
+            share *= np.maximum(kept, np.float32(0.0), out=kept)
             spectra[voice, part] *= share
-            share *= power
+            share *= powers[voice, part]
             strength[part] = share @ _LIFT
     return strengths
 
 
 def _shares(powers: Floats, part: slice, scene: Scene) -> Floats:
-    """How much of each spot of ``part`` of (microphones, hops, bins) is whose: (voices, hops, bins), summing to one or, with
+    """How much of each spot of ``part`` of (microphones, rows, bins) is whose: (voices, rows, bins), summing to one or, with
     what is the noise's, less."""
     shape = powers[0, part].shape
     if len(scene.voices) < 2:
@@ -342,25 +362,41 @@ def _shares(powers: Floats, part: slice, scene: Scene) -> Floats:
     costs[-1] = _noise_cost(powers[:, part], scene)
     for cost, voice in zip(costs, scene.voices, strict=False):
         noise = scene.noise[voice]
-        clean = np.maximum(powers[voice, part] - noise, 0.1 * noise)
+        clean = np.subtract(powers[voice, part], noise)
+        np.maximum(clean, 0.1 * noise, out=clean)
         for mic in np.flatnonzero(~scene.deaf):
             if mic != voice:
-                expected = 10 ** (scene.leaks_db[mic, voice] / 10) * clean + scene.noise[mic]
-                heard = _later(powers[mic], part, int(scene.late_hops[mic, voice]))
-                apart_db = decibels(heard / expected)
-                cost += np.abs(apart_db, out=apart_db)
-    costs -= costs.min(axis=0)
-    costs *= -1 / _SHARPNESS_DB
-    np.exp(costs, out=costs)
-    costs /= costs.sum(axis=0)
-    return costs[:-1]
+                apart = clean * np.float32(10 ** (scene.leaks_db[mic, voice] / 10))
+                apart += scene.noise[mic]
+                np.divide(_later(powers[mic], part, scene.late_hops[mic, voice] / _EVERY), apart, out=apart)
+                _to_decibels(apart)
+                cost += np.abs(apart, out=apart)
+    np.subtract(costs.min(axis=0), costs, out=costs)
+    costs *= np.float32(1 / _SHARPNESS_DB)
+    rows = costs.reshape(-1, shape[1])
+    cv2.exp(rows, rows)
+    shares: Floats = costs[:-1]
+    shares /= costs.sum(axis=0)
+    return shares
 
 
 def _noise_cost(powers: Floats, scene: Scene) -> Floats:
-    """How ill a spot fits people in the corridor, (hops, bins), in decibels: their voices, too, reach the microphones in a
+    """How ill a spot fits people in the corridor, (rows, bins), in decibels: their voices, too, reach the microphones in a
     proportion of their own, and are seldom far over their mean."""
-    first_db, *others_db = (decibels(powers[mic] / scene.noise[mic]) for mic in np.flatnonzero(~scene.deaf))
-    cost: Floats = np.maximum(np.float32(0.0), first_db - _BURST_DB)
+    first_db, *others_db = (
+        _to_decibels(powers[mic] / scene.noise[mic]) for mic in np.flatnonzero(~scene.deaf)
+    )
+    cost: Floats = first_db - np.float32(_BURST_DB)
+    np.maximum(cost, np.float32(0.0), out=cost)
     for other_db in others_db:
-        cost += np.abs(other_db - first_db)
+        other_db -= first_db
+        cost += np.abs(other_db, out=other_db)
     return cost
+
+
+def _to_decibels(power: Floats) -> Floats:
+    """:func:`processing.hearing.decibels` in ``power``'s own place."""
+    np.maximum(power, np.float32(1e-12), out=power)
+    np.log10(power, out=power)
+    power *= np.float32(10.0)
+    return power

@@ -24,6 +24,7 @@ _BEFORE = 64  # samples of the frame before that it hears as well
 _WINDOW, _HOP = 256, 128  # of its Fourier transform, samples
 _PARTS, _PITCHES = FRAME // _HOP, _WINDOW // 2 + 1
 _MEMORY = 128
+_STRIDES = (1, 2, 2, 1)  # of its four convolutions
 # A third of a block of processing.hearing: for a number of frames that is new to it, OpenVINO prepares itself anew.
 _FRAMES_AT_ONCE = 334
 _TRANSFORMED_AT_ONCE = 48  # frames: they fit into the processor's cache
@@ -105,22 +106,45 @@ def _of_pitches(network: Any) -> Any:
     import openvino as ov
     from openvino import opset13 as ops
 
-    (transform,) = (node for node in network.get_ops() if node.get_type_name() == "Sqrt")
     (memory,) = (node for node in network.get_ops() if node.get_type_name() == "LSTMSequence")
     states = [node for node in network.get_parameters() if node.get_friendly_name() in ("h", "c")]
     for state in states:
         state.set_partial_shape(ov.PartialShape([1, -1, _MEMORY]))
     pitches = ops.parameter([-1, _PARTS, _PITCHES], np.float32, "pitches")
     pitches.output(0).set_names({"pitches"})
-    by_pitch = ops.transpose(pitches, ops.constant([0, 2, 1]))
-    for reader in transform.output(0).get_target_inputs():
-        reader.replace_source_output(by_pitch.output(0))
+    by_frame = ops.reshape(pitches, ops.constant(np.array([-1, _PARTS * _PITCHES])), False).output(0)
+    parts = _PARTS
+    for number, stride in enumerate(_STRIDES):
+        weight, bias = (
+            _constant(network, f"encoder.conv_layers.{number}.{name}") for name in ("weight", "bias")
+        )
+        matrix = _as_matrix(weight, parts, stride)
+        parts = matrix.shape[1] // len(bias)
+        product = ops.matmul(by_frame, ops.constant(matrix), False, False)
+        by_frame = ops.relu(ops.add(product, ops.constant(np.tile(bias, parts)))).output(0)
     sounds = ops.gather(ops.shape_of(states[0]), ops.constant(np.array([1])), ops.constant(0))
     shape = ops.concat([sounds, ops.constant(np.array([-1, _MEMORY]))], 0)
-    by_sound = ops.reshape(memory.input_value(0), shape, False)
+    by_sound = ops.reshape(by_frame, shape, False)
     frames = ops.gather(ops.shape_of(by_sound), ops.constant(np.array([1])), ops.constant(0))
     memory.input(0).replace_source_output(by_sound.output(0))
     memory.input(3).replace_source_output(ops.broadcast(frames, sounds).output(0))
     rest = ov.Model(network.get_results(), [pitches, *states])
     rest.validate_nodes_and_infer_types()
     return rest
+
+
+def _constant(network: Any, name: str) -> NDArray[np.float32]:
+    (node,) = (node for node in network.get_ops() if node.get_friendly_name() == name)
+    return np.asarray(node.data, np.float32)
+
+
+def _as_matrix(weight: NDArray[np.float32], parts: int, stride: int) -> NDArray[np.float32]:
+    """A convolution of 3 taps over ``parts``, one of padding on both sides, as the matrix that a row of all parts is
+    multiplied by: the few parts need more sums then, but nothing has to be put into another order."""
+    outputs, inputs, taps = weight.shape
+    after = (parts - 1) // stride + 1
+    matrix = np.zeros((parts, inputs, after, outputs), np.float32)
+    for to, tap in np.ndindex(after, taps):
+        if 0 <= (part := to * stride + tap - taps // 2) < parts:
+            matrix[part, :, to] = weight[:, :, tap].T
+    return matrix.reshape(parts * inputs, after * outputs)
