@@ -31,7 +31,7 @@ Pans = dict[int, tuple[float, float]]
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
 # Nothing is held where a face is surely seen right on the other side: over this share of the place.
-CUT_HOLD_S, COVERED_SHARE = 0.25, 0.5
+CUT_HOLD_S, COVERED_SHARE = 0.25, 0.3
 # A thing that was doubted and is doubted again this soon is hidden in between; later it is taken for another one.
 GLIMPSE_PAUSE_S = 0.5
 # A face that is found this soon after one was lost, so many box sizes from it, may be the same that ran. What a chain goes on
