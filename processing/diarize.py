@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 _BYSTANDERS = ("room",)  # microphones without an owner
 _FILL_S, _SHORTEST_S = 0.5, 0.2  # annotators bridge pauses of 0.3 to 0.5 s
-_ONSET_S, _RELEASE_S = 0.02, -0.025  # a voice begins before, and ends before, it is decided
+_ONSET_S, _RELEASE_S = 0.02, -0.02  # a voice begins before, and ends before, it is decided
 _QUIET_DB = 25.0  # a voice this far over the noise is heard from beginning to end
 _RISE_S, _FALL_S = 0.0015, 0.004  # a decibel: words begin fast and fade
 _LIKELY, _LIKELY_ANYBODY = 0.4, 0.5
