@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 _BYSTANDERS = ("room",)  # microphones without an owner
 _FILL_S, _SHORTEST_S = 0.5, 0.2  # annotators bridge pauses of 0.3 to 0.5 s
-_ONSET_S, _RELEASE_S = 0.02, -0.025  # a voice begins before, and ends before, it is decided
+_ONSET_S, _RELEASE_S = 0.02, -0.02  # a voice begins before, and ends before, it is decided
 _QUIET_DB = 25.0  # a voice this far over the noise is heard from beginning to end
 _RISE_S, _FALL_S = 0.0015, 0.004  # a decibel: words begin fast and fade
 _LIKELY, _LIKELY_ANYBODY = 0.4, 0.5
@@ -44,7 +44,7 @@ _CHANGE_COST = 5.0
 _CLIPPED_SHARE, _BETTER_DB = 0.002, 6.0
 _LEVEL_HOPS, _CAP_DB, _HOPS_PER_LEVEL = 41, 8.0, 8  # a third of a second
 _APART_DB, _STEADY_SHARE = 7.5, 0.25
-_EDGE_HOPS = 75
+_EDGE_HOPS, _FRAGMENT_HOPS = 75, 38
 
 
 def turns_per_microphone(
@@ -240,8 +240,10 @@ def _by_level(
     loud = _louder(mask, levels_db)
     if loud is None:
         return [replace(turn, role="unknown") if silent else turn for turn in turns]
-    if missing in STAFF_ROLES:  # a faint word of the patient stays the patient's
-        loud = _without_edges(mask, loud)
+    if missing in STAFF_ROLES:  # what is doubtful is the patient's
+        loud = _with_edges(mask & loud, mask, _EDGE_HOPS)
+    else:
+        loud = ~_with_edges(mask & ~loud, mask, _FRAGMENT_HOPS)
     return [
         Turn(role, start_s, end_s, turns[0].channel)
         for role, own in ((turns[0].role, mask & loud), (missing, mask & ~loud))
@@ -266,11 +268,12 @@ def _louder(mask: Mask, levels_db: Floats) -> Mask | None:
     return loud if apart_db > _APART_DB and scatter_db < _STEADY_SHARE * apart_db else None
 
 
-def _without_edges(mask: Mask, loud: Mask) -> Mask:
-    """``loud`` with the faint beginnings and ends of what the louder person says without a pause."""
-    kept, beside = loud.copy(), mask & loud
-    for begin, end in _stretches(mask & ~loud):
-        if end - begin < _EDGE_HOPS and (beside[begin - 1 : begin].any() or beside[end : end + 1].any()):
+def _with_edges(own: Mask, mask: Mask, hops: int) -> Mask:
+    """``own``, (hops,), and what of ``mask`` is shorter than ``hops`` and follows or precedes it without a pause: the end of
+    a word may be faint, or loud."""
+    kept = own.copy()
+    for begin, end in _stretches(mask & ~own):
+        if end - begin < hops and (own[begin - 1 : begin].any() or own[end : end + 1].any()):
             kept[begin:end] = True
     return kept
 

@@ -327,10 +327,10 @@ def _heard(block: Block, scene: Scene) -> tuple[Floats, ...]:
 
 
 def _near(powers: Floats) -> Floats:
-    """Mean of each row and its two neighbours; (microphones, rows, bins)."""
+    """A half of each row and a quarter of its neighbours; (microphones, rows, bins)."""
     near = np.empty_like(powers)
     for power, mean in zip(powers, near, strict=True):
-        cv2.blur(power, (1, 3), mean, borderType=cv2.BORDER_REPLICATE)
+        cv2.GaussianBlur(power, (1, 3), 0, mean, borderType=cv2.BORDER_REPLICATE)
     return near
 
 

@@ -92,6 +92,44 @@ def test_the_level_in_the_only_microphone_that_works_tells_two_people_apart(
     assert {turn.channel for turn in turns if turn.role == "expert"} == {"patient"}
 
 
+def test_a_loud_last_syllable_of_whose_microphone_is_dead_stays_theirs(
+    tmp_path: Path, voices: dict[str, list[Samples]]
+) -> None:
+    stress = np.full(round(0.1 * RATE_HZ), 12.0)
+    words = [_with_end(_trimmed(clip), stress) for clip in voices["patient"][:3]]
+    turns, ends_s = _beside_a_dead_microphone(tmp_path, voices["expert"][:3], words)
+    found = [turn.end_s for turn in turns if turn.role == "patient"]
+    assert found == pytest.approx(ends_s, abs=0.1)
+    assert len([turn for turn in turns if turn.role == "expert"]) == 3
+
+
+def _trimmed(clip: Samples) -> Samples:
+    loud = np.flatnonzero(np.abs(clip) > 0.2 * np.abs(clip).max())
+    return clip[: loud[-1]]
+
+
+def _with_end(clip: Samples, levels_db: Samples) -> Samples:
+    """``clip`` with its last sound once more, at ``levels_db``, sample by sample."""
+    return np.concatenate([clip, clip[-len(levels_db) :][::-1] * 10 ** (levels_db / 20)]).astype(np.float32)
+
+
+def _beside_a_dead_microphone(
+    folder: Path, loud: list[Samples], faint: list[Samples]
+) -> tuple[list[Turn], list[float]]:
+    """The turns found where the patient, whose microphone is dead, is heard 15 dB fainter than the expert, one after the
+    other; and when the patient's true turns end."""
+    sound, ends_s = [np.zeros(RATE_HZ)], []
+    for first, second in zip(loud, faint, strict=True):
+        for clip, level in ((first, 0.05), (second, 0.05 * 10 ** (-15 / 20))):
+            sound += [clip / np.sqrt(np.mean(clip**2)) * level, np.zeros(RATE_HZ)]
+        ends_s.append(sum(map(len, sound)) / RATE_HZ - 1.0)
+    heard = np.concatenate(sound) + 0.0015 * np.random.default_rng(1).standard_normal(sum(map(len, sound)))
+    files = {"expert": heard, "patient": np.zeros(len(heard))}
+    return turns_per_microphone(
+        {role: write_wav(folder / f"{role}.wav", each.astype(np.float32)) for role, each in files.items()}
+    ), ends_s
+
+
 def test_three_people_at_two_microphones_that_work_are_told_apart(
     tmp_path: Path, voices: dict[str, list[Samples]]
 ) -> None:
