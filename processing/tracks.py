@@ -30,8 +30,9 @@ Pans = dict[int, tuple[float, float]]
 # A face that is lost is treated as still there for this long, and as there this long before it is first seen.
 HOLD_S = 0.8
 # The same across a scene cut: both sides of it were examined, so this only guards against a cut that is none.
-# Nothing is held where a face is surely seen right on the other side: over this share of the place.
-CUT_HOLD_S, COVERED_SHARE = 0.25, 0.3
+# Where a face is surely seen right on the other side, over this share of the place, one frame is: it may be a blend of both
+# shots, as films have whose frame rate was changed.
+CUT_HOLD_S, COVERED_SHARE, BLENDED_FRAMES = 0.25, 0.3, 1
 # A thing that was doubted and is doubted again this soon is hidden in between; later it is taken for another one.
 GLIMPSE_PAUSE_S = 0.5
 # A face that is found this soon after one was lost, so many box sizes from it, may be the same that ran. What a chain goes on
@@ -251,12 +252,12 @@ def _reach(seen: Seen, direction: int, detections: Detections) -> int:
     if direction < 0:
         begin = detections.cuts[shot - 1] if shot else 0
         if begin and _covered(seen.box, begin - 1, detections):
-            across = 0
+            across = BLENDED_FRAMES
         return max(0, seen.frame - hold, begin - across if begin else 0)
     last_shot = shot == len(detections.cuts)
     end = detections.frames - 1 if last_shot else detections.cuts[shot] - 1
     if not last_shot and _covered(seen.box, end + 1, detections):
-        across = 0
+        across = BLENDED_FRAMES
     return min(detections.frames - 1, seen.frame + hold, end + across)
 
 

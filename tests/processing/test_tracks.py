@@ -186,14 +186,14 @@ def test_a_cut_ends_motion_but_not_protection() -> None:
     [(face(100, score=0.9), False), (face(100, score=0.5), True), (face(150, score=0.9), True)],
 )
 @pytest.mark.parametrize("forwards", [True, False])
-def test_nothing_is_held_across_a_cut_where_a_face_is_surely_seen_in_its_place(
+def test_across_a_cut_a_face_is_held_for_one_frame_where_another_is_surely_seen_in_its_place(
     beyond: Row, held: bool, forwards: bool
 ) -> None:
     """It has a track of its own, which may be kept; what is held would hide it."""
     sides = (face(100), beyond) if forwards else (beyond, face(100))
     looks = [Look(f, (sides[f >= 20],)) for f in (0, 5, 10, 15, 19, 20, 25, 30, 35, 39)]
     before, after = link(detections(looks, 40, cuts=(20,)))
-    across = round(0.25 * FPS) if held else 0
+    across = round(0.25 * FPS) if held else 1
     assert (before.last_frame == 19 + across) if forwards else (after.first_frame == 20 - across)
 
 
