@@ -306,7 +306,7 @@ class VisionSettings(Section):
         Field(
             gt=0,
             le=0.42,
-            description="largest dlib distance from an enrolled template to any three looks together that keeps a face",
+            description="largest dlib distance from an enrolled template to looks taken together that keeps a face",
         ),
     ] = 0.42
 
