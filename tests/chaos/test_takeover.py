@@ -23,6 +23,7 @@ from tests.chaos.clinic import Clinic, alive, descendants, kill, open_clinic, un
 pytestmark = pytest.mark.lengthy
 SECONDS = 6.0
 A_FEW = ("ingest", "regions", "faces", "package")
+MOST_TOO_LATE = 2
 # What differs between two runs of one recording: when it was, and what it was called.
 TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?|\d{4}-\d\d-\d\d")
 
@@ -85,12 +86,14 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     workers = [first, clinic.start_worker()]
     case = upload(clinic, recording)
     # Sound and picture go on side by side: whichever step comes up next is struck, so that none is over before its turn.
-    due = list(struck)
+    due, too_late = list(struck), set()
     while due:
         step, victim = until(partial(first_running, clinic, workers, case.id, due), f"one of {due} runs")
         due.remove(step)
         below = descendants(victim.pid)
         kill(victim)
+        if any(row.step == step and row.ended_at is not None for row in clinic.case(case.id).steps):
+            too_late.add(step)  # over between the look and the blow, as a short one may be on a busy machine
         until(partial(all_gone, below), "its child processes are gone", 10)
         workers.remove(victim)
         workers.append(clinic.start_worker())
@@ -100,7 +103,8 @@ def test_a_worker_killed_in_the_middle_of_each_step_in_turn_costs_only_that_step
     ended = Counter(row.step for row in survivor.steps if row.ended_at is not None)
     begun = Counter(row.step for row in survivor.steps)
     assert ended == Counter(step.name for step in STEPS)
-    assert all(begun[step] >= 2 for step in struck)
+    assert len(too_late) <= MOST_TOO_LATE, too_late
+    assert all(begun[step] >= 2 for step in struck if step not in too_late), begun
     assert contents(clinic, survivor) == contents(clinic, undisturbed)
     assert (
         survivor.package_prefix
