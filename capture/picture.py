@@ -103,10 +103,9 @@ def look(name: str, files: list[Path]) -> Picture:
         found = _STREAM.search(done.stderr)
         size = (int(found[1]), int(found[2])) if found else size
         times_s = [float(each) for each in _TIME.findall(done.stderr)]
-        steps, span_s = (
-            steps + max(0, len(times_s) - 1),
-            span_s + (times_s[-1] - times_s[0] if times_s else 0.0),
-        )
+        if times_s:
+            steps += len(times_s) - 1
+            span_s += times_s[-1] - times_s[0]
     shown = np.concatenate(frames) if frames else np.zeros((0, SIZE[1], SIZE[0]), np.uint8)
     if not len(shown):
         raise DeviceFailed(input=name, detail="no picture")

@@ -107,21 +107,22 @@ class Station:
     def _watch(self) -> None:
         """Pictures and levels while nothing is recorded; none where a session died in its privacy pause, until a person
         has said what becomes of it."""
-        if any(each.paused for each in self._spool.interrupted()):
-            self._cover()
-            self._inputs.watch(paused=True)
+        paused = self._is_one_paused()
+        self._cover(paused)
+        self._inputs.watch(paused=paused)
+
+    def _is_one_paused(self) -> bool:
+        """Whether a session died in its privacy pause: somebody who asked for privacy may still sit there."""
+        return any(each.paused for each in self._spool.interrupted())
+
+    def _cover(self, paused: bool) -> None:
+        """In a pause nobody is to be seen, only whether the devices are there."""
+        if paused:
+            self.preview.cover()
+            self._presence.watch()
         else:
-            self._uncover()
-            self._inputs.watch()
-
-    def _cover(self) -> None:
-        """Nobody is to be seen; only whether the devices are there."""
-        self.preview.cover()
-        self._presence.watch()
-
-    def _uncover(self) -> None:
-        self._presence.rest()
-        self.preview.uncover()
+            self._presence.rest()
+            self.preview.uncover()
 
     # What a person does.
 
@@ -228,7 +229,7 @@ class Station:
             session = self._running()
             if session.paused_since_s is None:
                 session.paused_since_s = pressed_s if session is pressed else session.at_s
-                self._cover()
+                self._cover(True)
                 try:
                     # A station that dies while its devices end is to go on paused.
                     self._note("pause", {"on": True}, session.paused_since_s)
@@ -244,7 +245,7 @@ class Station:
         with self._lock:
             session = self._running()
             if session.paused_since_s is not None:
-                self._uncover()
+                self._cover(False)
                 self._inputs.resume()
                 session.paused_since_s = None
                 self._note("pause", {"on": False})
@@ -464,8 +465,8 @@ class Station:
     def _keep_timetable(self) -> None:
         with self._lock:
             running = self._session
-        if running is None and any(each.paused for each in self._spool.interrupted()):
-            return  # somebody who asked for privacy may still sit there, until a person says otherwise
+        if running is None and self._is_one_paused():
+            return
         wish = self._timetable.wish(
             self.today.visits,
             datetime.now(UTC),
@@ -512,10 +513,7 @@ class Station:
                 found = replace(found, from_s=from_s, reason="pause")
             self._spool.note(local, Note("gap", found.from_s, asdict(found)))
 
-        if paused:
-            self._cover()
-        else:
-            self._uncover()
+        self._cover(paused)
         with contextlib.suppress(OSError):  # then the wall clock has to do
             keep_zero(self._spool.folder(local), session.zero)
         try:

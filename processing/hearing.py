@@ -184,8 +184,9 @@ def smooth(rows: Floats, width: int) -> Floats:
     return total
 
 
-def decibels(power: Floats | float) -> Floats:
-    level = np.asarray(np.maximum(power, 1e-12), np.float32)
+def decibels(power: Floats | float, out: Floats | None = None) -> Floats:
+    """``out``: where to put them, which may be ``power`` itself."""
+    level = np.asarray(np.maximum(power, 1e-12, out=out), np.float32)
     np.log10(level, out=level)
     level *= 10
     return level

@@ -369,7 +369,7 @@ def _shares(powers: Floats, part: slice, scene: Scene) -> Floats:
                 apart = clean * np.float32(10 ** (scene.leaks_db[mic, voice] / 10))
                 apart += scene.noise[mic]
                 np.divide(_later(powers[mic], part, scene.late_hops[mic, voice] / _EVERY), apart, out=apart)
-                _to_decibels(apart)
+                decibels(apart, out=apart)
                 cost += np.abs(apart, out=apart)
     np.subtract(costs.min(axis=0), costs, out=costs)
     costs *= np.float32(1 / _SHARPNESS_DB)
@@ -383,20 +383,10 @@ def _shares(powers: Floats, part: slice, scene: Scene) -> Floats:
 def _noise_cost(powers: Floats, scene: Scene) -> Floats:
     """How ill a spot fits people in the corridor, (rows, bins), in decibels: their voices, too, reach the microphones in a
     proportion of their own, and are seldom far over their mean."""
-    first_db, *others_db = (
-        _to_decibels(powers[mic] / scene.noise[mic]) for mic in np.flatnonzero(~scene.deaf)
-    )
+    first_db, *others_db = (decibels(powers[mic] / scene.noise[mic]) for mic in np.flatnonzero(~scene.deaf))
     cost: Floats = first_db - np.float32(_BURST_DB)
     np.maximum(cost, np.float32(0.0), out=cost)
     for other_db in others_db:
         other_db -= first_db
         cost += np.abs(other_db, out=other_db)
     return cost
-
-
-def _to_decibels(power: Floats) -> Floats:
-    """:func:`processing.hearing.decibels` in ``power``'s own place."""
-    np.maximum(power, np.float32(1e-12), out=power)
-    np.log10(power, out=power)
-    power *= np.float32(10.0)
-    return power
